@@ -1,0 +1,1 @@
+//! Compose pipelines that build, verify, test, scan, approve and distribute golden machine images.

@@ -1,0 +1,1 @@
+//! Golden images on one machine, without a cloud account.
