@@ -1,0 +1,85 @@
+//! What a journal means: the fold of its records.
+
+use super::{Entry, Keep, Record, Resource};
+use crate::{Error, Timestamp};
+use std::collections::BTreeSet;
+
+/// A resource that is open, and since when its absence proves something.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) resource: Resource,
+    pub(crate) settles_at: Timestamp,
+}
+
+/// A commit that has begun.
+#[derive(Clone, Debug)]
+pub(crate) struct Commit {
+    pub(crate) set: Vec<String>,
+    pub(crate) keep: Keep,
+}
+
+/// What is open, in order of creation, and what is kept.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) open: Vec<Open>,
+    pub(crate) committing: Option<Commit>,
+    /// Members of a commit whose record may or may not have been written: neither undone nor kept by us.
+    pub(crate) unclear: BTreeSet<String>,
+    pub(crate) kept: Vec<(Resource, Keep)>,
+    pub(crate) journal_errors: Vec<String>,
+}
+
+impl Ledger {
+    /// Notes a record that was written.
+    pub(crate) fn apply(&mut self, entry: &Entry) {
+        match &entry.record {
+            Record::Intended(resource) => {
+                let settles_at = entry.at.after(resource.kind.deadline).after(resource.kind.settle);
+                self.open.push(Open { resource: resource.clone(), settles_at });
+            }
+            Record::Created { token, .. } | Record::Unclear { token, .. } => {
+                let Some(open) = self.open.iter_mut().find(|open| open.resource.token == *token) else { return };
+                open.settles_at = entry.at.after(open.resource.kind.settle);
+                if let Record::Created { id, undo_data, .. } = &entry.record {
+                    open.resource.id = Some(id.clone());
+                    open.resource.undo_data = undo_data.clone();
+                }
+            }
+            Record::Rejected { token, .. } | Record::Undone { token } => {
+                self.open.retain(|open| open.resource.token != *token);
+            }
+            Record::Committing { set, keep } => self.committing = Some(Commit { set: set.clone(), keep: *keep }),
+            Record::Kept { set } => {
+                let keep = self.committing.take().map_or(Keep::FOREVER, |commit| commit.keep);
+                let (kept, open) = std::mem::take(&mut self.open)
+                    .into_iter()
+                    .partition::<Vec<Open>, _>(|open| set.contains(&open.resource.token));
+                self.open = open;
+                self.kept.extend(kept.into_iter().map(|open| (open.resource, keep)));
+            }
+            Record::Stage { .. } | Record::Started { .. } | Record::UndoFailed { .. } => {}
+        }
+    }
+
+    /// Notes a record that could not be written. A fact stays a fact; what was only about to be done is not.
+    pub(crate) fn apply_unwritten(&mut self, entry: &Entry, error: &Error) {
+        self.journal_errors.push(error.chain());
+        match &entry.record {
+            Record::Intended(_) => {}
+            Record::Committing { set, .. } => self.unclear.extend(set.iter().cloned()),
+            _ => self.apply(entry),
+        }
+    }
+
+    pub(crate) fn replay(entries: &[Entry]) -> Self {
+        let mut ledger = Self::default();
+        entries.iter().for_each(|entry| ledger.apply(entry));
+        ledger
+    }
+
+    /// Whether a commit has begun or is done for a state that lasts.
+    pub(crate) fn has_committed(&self) -> bool {
+        let lasts = |keep: Keep| keep == Keep::FOREVER;
+        self.committing.as_ref().is_some_and(|commit| lasts(commit.keep)) || self.kept.iter().any(|(_, k)| lasts(*k))
+    }
+}
