@@ -36,24 +36,25 @@ fn hostile_archives_cost_little_memory() {
         println!("SKIPPED: the kernel does not report peak memory");
         return;
     };
-    for size in [10 << 30, 1 << 40, u64::MAX >> 1, u64::MAX] {
+    for size in [10 << 30, u64::MAX >> 1] {
         for flag in *b"05xgLK" {
             run(&[&header(flag, b"etc/x", size)[..], &[0; 4096]].concat()[..]);
-            run((&header(flag, b"etc/x", size)[..]).chain(std::io::repeat(b'1').take(64 << 20)));
+            run((&header(flag, b"etc/x", size)[..]).chain(std::io::repeat(b'1').take(3 << 20)));
         }
     }
     run(std::io::repeat(0));
     run((&header(b'L', b"x", 1 << 20)[..]).chain(std::io::repeat(b'a')));
 
-    // 256 MiB of zeros in a small gzip file: nothing may hold what comes out.
+    // 48 MiB of zeros in a small gzip file: nothing may hold what comes out.
     let bomb = tempfile::NamedTempFile::new().expect("a temporary file");
     let mut encoder = flate2::write::GzEncoder::new(bomb.as_file(), flate2::Compression::fast());
-    let mut content = (&header(b'0', b"etc/x", 200 << 30)[..]).chain(std::io::repeat(0).take(256 << 20));
+    let header = header(b'0', b"etc/x", 200 << 30);
+    let mut content = (&header[..]).chain(std::io::repeat(0).take(48 << 20));
     std::io::copy(&mut content, &mut encoder).expect("compresses");
     encoder.finish().expect("compresses");
     let error = run(archive::open(bomb.path()).expect("opens"));
     assert!(matches!(error, RootfsError::Tar { .. } | RootfsError::TooLarge { .. }), "{error}");
 
     let grown = peak().expect("reported before").saturating_sub(before);
-    assert!(grown < 64 << 10, "peak memory grew by {grown} KiB");
+    assert!(grown < 24 << 10, "peak memory grew by {grown} KiB");
 }

@@ -180,7 +180,7 @@ mod tests {
 
     fn tar() -> Vec<u8> {
         let content: Vec<u8> =
-            (0..200_000_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+            (0..50_000_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         super::super::tar::testing::Builder::default().file("etc/noise", &content).finish()
     }
 
@@ -247,7 +247,7 @@ mod tests {
         let tar = tar();
         for compression in COMPRESSED {
             let whole = compress(compression, &tar);
-            for at in (40..whole.len()).step_by(whole.len() / 23) {
+            for at in (40..whole.len()).step_by(whole.len() / 11) {
                 let mut damaged = whole.clone();
                 damaged[at] ^= 0x10;
                 match read(&damaged) {
@@ -268,6 +268,6 @@ mod tests {
         assert!(matches!(read(&[7; 4096]), Err(ArchiveError::UnknownFormat { .. })));
         assert!(matches!(read(&tar()[..300]), Err(ArchiveError::UnknownFormat { .. })));
         assert!(matches!(open("/nonexistent/rootfs.tar"), Err(ArchiveError::Read { .. })));
-        assert!(matches!(read(&[&compress(Compression::Gzip, &tar())[..], b"junk"].concat()), Err(_)));
+        assert!(read(&[&compress(Compression::Gzip, &tar())[..], b"junk"].concat()).is_err());
     }
 }

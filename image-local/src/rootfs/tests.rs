@@ -314,13 +314,16 @@ prop_compose! {
     fn name()(parts in prop::collection::vec("[a-c]{1,2}|[é\\\\ ]|x{120}", 1..4)) -> String { parts.join("/") }
 }
 
+/// Type, name, link target, content, mode and time.
+type Drawn = (u8, String, String, Vec<u8>, u32, i64);
+
 /// One arbitrary entry; many of them make a tree, or an archive that must be refused.
-fn entry() -> impl Strategy<Value = (u8, String, String, Vec<u8>, u32, i64)> {
+fn entry() -> impl Strategy<Value = Drawn> {
     let content = prop::collection::vec(any::<u8>(), 0..1500);
     (prop::sample::select(b"0000512636".to_vec()), name(), name(), content, 0..0o10_000_u32, any::<i64>())
 }
 
-fn archive((mut archive, entries): (Builder, Vec<(u8, String, String, Vec<u8>, u32, i64)>)) -> Vec<u8> {
+fn archive((mut archive, entries): (Builder, Vec<Drawn>)) -> Vec<u8> {
     for (flag, name, target, content, mode, mtime) in entries {
         let mtime = mtime.to_string();
         let raw = Raw::new(flag, "short").field(100, format!("{mode:07o}\0").as_bytes());

@@ -41,7 +41,7 @@ impl Platform {
 
     /// 64-bit ARM without a variant is v8, the only one there was.
     fn explicit_variant(&self) -> Option<&str> {
-        self.variant.as_deref().or((self.architecture == "arm64").then_some("v8"))
+        self.variant.as_deref().or_else(|| (self.architecture == "arm64").then_some("v8"))
     }
 }
 

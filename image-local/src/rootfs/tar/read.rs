@@ -9,8 +9,8 @@ use super::{BLOCK, Member, MemberKind, TarError};
 
 /// The largest extended header or long name: room for 1 MiB of extended attributes; Linux allows 64 KiB each.
 const MAX_EXTENSION: u64 = 1 << 20;
-/// The most zeros after the end; GNU tar's largest usual record is 64 KiB.
-const MAX_PADDING: u64 = 64 << 20;
+/// The most zeros after the end. GNU tar pads to records of 10 KiB unless asked for more.
+const MAX_PADDING: u64 = 8 << 20;
 const FILE_TYPE: i64 = 0o170_000;
 const SOCKET: i64 = 0o140_000;
 
