@@ -1,3 +1,5 @@
 //! Golden images on one machine, without a cloud account.
 
 pub mod rootfs;
+pub mod process;
+pub mod sandbox;
