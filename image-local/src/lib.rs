@@ -1,3 +1,4 @@
 //! Golden images on one machine, without a cloud account.
 
 pub mod process;
+pub mod qemu;
