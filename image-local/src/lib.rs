@@ -4,3 +4,4 @@ pub mod rootfs;
 pub mod process;
 pub mod sandbox;
 pub mod disk;
+pub mod qemu;
