@@ -1,7 +1,7 @@
 //! Golden images on one machine, without a cloud account.
 
-pub mod rootfs;
-pub mod process;
-pub mod sandbox;
 pub mod disk;
+pub mod process;
 pub mod qemu;
+pub mod rootfs;
+pub mod sandbox;
