@@ -1,1 +1,3 @@
 //! Golden images on one machine, without a cloud account.
+
+pub mod rootfs;
