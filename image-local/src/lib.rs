@@ -5,3 +5,4 @@ pub mod process;
 pub mod qemu;
 pub mod rootfs;
 pub mod sandbox;
+pub mod rootfs;
