@@ -1,4 +1,5 @@
 //! Golden images on one machine, without a cloud account.
 
+pub mod debian;
 pub mod process;
 pub mod sandbox;
