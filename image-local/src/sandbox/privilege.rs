@@ -55,7 +55,7 @@ impl Privilege {
     }
 
     /// `unshare` with these options, inside a user namespace where one is needed. Dies with us.
-    pub(super) fn namespaces(self, options: &[&str]) -> Command {
+    pub(crate) fn namespaces(self, options: &[&str]) -> Command {
         let mut command = supervised("unshare");
         command.env_clear().env("PATH", PATH).env("LC_ALL", "C");
         if self == Self::UserNamespace {
