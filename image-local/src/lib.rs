@@ -2,3 +2,4 @@
 
 pub mod process;
 pub mod qemu;
+pub mod sandbox;
