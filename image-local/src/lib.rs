@@ -7,3 +7,4 @@ pub mod qemu;
 pub mod rootfs;
 pub mod sandbox;
 pub mod rootfs;
+pub mod sandbox;
