@@ -102,11 +102,7 @@ impl NormalizeOptions {
 /// - Headers have one form, so equal entries in equal order give equal bytes, and normalising twice changes nothing.
 /// - A hard link takes over the metadata of its first name, whatever its own header says: they are one inode.
 /// - A path may occur once; a directory may be repeated without a difference. Directories that entries lie in but that
-<<<<<<< HEAD
-///   have no entry follow at the end as `root:root`, 0755.
-=======
 ///   have no entry follow at the end as `root:root`, 0755, so an extractor must not rely on parents coming first.
->>>>>>> rootfs
 ///
 /// The input is read to its end, so a reader that checks its input there (a decompressor, a digest) has done so.
 ///

@@ -24,7 +24,8 @@ pub async fn extract(
     let failed = |message: String| SandboxError::Archive { action: "extract into", path: into.into(), message };
     let mut command = privilege.tool("tar");
     command.args(["--extract", "--file=-", "--numeric-owner", "--same-owner", "--preserve-permissions", "--xattrs"]);
-    command.args(["--xattrs-include=*", "--anchored", "--exclude=./dev/*", "--exclude=dev/*", "--directory"]).arg(into);
+    // A directory that stands before its content keeps its own time.
+    command.args(["--delay-directory-restore", "--xattrs-include=*", "--anchored", "--exclude=./dev/*", "--exclude=dev/*", "--directory"]).arg(into);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = spawn(command).await.map_err(SandboxError::io("run", "tar"))?;
     let feed = match child.stdin.take().map(tokio::process::ChildStdin::into_owned_fd) {

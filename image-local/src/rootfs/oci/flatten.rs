@@ -25,11 +25,8 @@ const BOOKKEEPING: &[u8] = b".wh..wh.";
 impl OciLayout {
     /// Writes the image as one tar archive: directories first, then everything else in the order of the layers.
     ///
-<<<<<<< HEAD
-=======
     /// Whoever extracts it must set the times and modes of directories last (GNU tar: `--delay-directory-restore`).
     ///
->>>>>>> rootfs
     /// Whiteouts are applied, and a hard link keeps the content it had when its layer was made, whatever later layers
     /// did to the other name. An entry below a symbolic link lands where a container runtime would put it. Each layer
     /// is read twice and proved both times, against its descriptor and the configuration; memory holds names only.
