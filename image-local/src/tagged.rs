@@ -33,6 +33,11 @@ impl Tags {
         self.0.insert(key.into(), value.into());
         self
     }
+    /// These tags with those of the run, which win.
+    pub(crate) fn over(mut self, run: BTreeMap<String, String>) -> Self {
+        self.0.extend(run);
+        self
+    }
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }
