@@ -91,8 +91,10 @@ impl Mounts {
             }
         }
         match (privilege, network) {
-            // A user namespace may mount a sysfs only for a network of its own.
-            (Privilege::UserNamespace, Network::Host) => table.add("/sys", &rootfs.join("sys"), "none", "rbind,ro"),
+            // A user namespace may mount a sysfs only for a network of its own, and may not drop the flags of this one.
+            (Privilege::UserNamespace, Network::Host) => {
+                table.add("/sys", &rootfs.join("sys"), "none", "rbind,ro,nosuid,nodev,noexec")
+            }
             _ => table.add("sysfs", &rootfs.join("sys"), "sysfs", "ro,nosuid,nodev,noexec"),
         }
         table.add(work.join("run"), &rootfs.join("run"), "none", "bind");
