@@ -159,12 +159,18 @@ impl Overlay<'_> {
         }
         let path = dir.join(name);
         let host = inside::host(self.rootfs, &path);
-        if let Err(error) = host.symlink_metadata() {
-            if error.kind() != ErrorKind::NotFound {
-                return Err(SandboxError::io("look at", host)(error));
+        let ours = Path::new("/run").join(OURS).join(name);
+        match host.symlink_metadata() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.place(&Path::new(OURS).join(name), content, mode)?;
+                return self.placeholders.link(host, ours);
             }
-            self.place(&Path::new(OURS).join(name), content, mode)?;
-            return self.placeholders.link(host, Path::new("/run").join(OURS).join(name));
+            Err(error) => return Err(SandboxError::io("look at", host)(error)),
+            // A process of ours that was killed left it.
+            Ok(_) if std::fs::read_link(&host).is_ok_and(|target| target == ours) => {
+                self.placeholders.adopt(host, ours)
+            }
+            Ok(_) => {}
         }
         let target = self.resolve(&path)?;
         if let Ok(below) = target.strip_prefix("/run") {
@@ -238,8 +244,12 @@ impl Placeholders {
 
     fn link(&mut self, path: PathBuf, target: PathBuf) -> Result<(), SandboxError> {
         symlink(&target, &path).map_err(SandboxError::io("create", &path))?;
-        self.links.push((path, target));
+        self.adopt(path, target);
         Ok(())
+    }
+
+    fn adopt(&mut self, path: PathBuf, target: PathBuf) {
+        self.links.push((path, target));
     }
 
     /// What a command put in place of ours stays.
