@@ -36,7 +36,7 @@ pub(crate) use privilege::{one_line, require};
 pub use request::{Exit, Finished, Input, Output, Program, Request, Stream};
 
 use mounts::Mounts;
-use run::Init;
+use run::{Init, Tools};
 use user::User;
 
 /// What a command can reach.
@@ -56,6 +56,7 @@ pub struct Sandbox {
     work: PathBuf,
     network: Network,
     privilege: Privilege,
+    tools: Tools,
     turn: Mutex<()>,
 }
 
@@ -66,9 +67,7 @@ impl Sandbox {
     /// # Errors
     /// Missing tools and directories that cannot be used. Whether namespaces work, [`Privilege::probe`] finds out.
     pub fn new(rootfs: &Path, work: &Path, network: Network, privilege: Privilege) -> Result<Self, SandboxError> {
-        for (tool, package) in [("unshare", "util-linux"), ("setpriv", "util-linux"), ("chroot", "coreutils")] {
-            require(tool, package)?;
-        }
+        let tools = Tools::find()?;
         let canonical = |path: &Path| path.canonicalize().map_err(SandboxError::io("open directory", path));
         std::fs::create_dir_all(work).map_err(SandboxError::io("create directory", work))?;
         let (rootfs, work) = (canonical(rootfs)?, canonical(work)?);
@@ -76,7 +75,7 @@ impl Sandbox {
             return Err(SandboxError::Nested { rootfs, work });
         }
         mounts::prepare(&work)?;
-        Ok(Self { rootfs, work, network, privilege, turn: Mutex::new(()) })
+        Ok(Self { rootfs, work, network, privilege, tools, turn: Mutex::new(()) })
     }
 
     /// Runs one command to its end and gives its output live to `on_output`. A second call waits for the first.
@@ -135,7 +134,7 @@ impl Sandbox {
         let result = tokio::select! {
             biased;
             error = &mut interrupted => Err(error),
-            result = init.attend(request, &user, on_output) => result,
+            result = init.attend(request, &user, &self.tools, on_output) => result,
         };
         init.end().await?;
         mounts.close()?;

@@ -91,8 +91,10 @@ impl Mounts {
             }
         }
         match (privilege, network) {
-            // A user namespace may mount a sysfs only for a network of its own.
-            (Privilege::UserNamespace, Network::Host) => table.add("/sys", &rootfs.join("sys"), "none", "rbind,ro"),
+            // A user namespace may mount a sysfs only for a network of its own, and may not drop the flags of this one.
+            (Privilege::UserNamespace, Network::Host) => {
+                table.add("/sys", &rootfs.join("sys"), "none", "rbind,ro,nosuid,nodev,noexec")
+            }
             _ => table.add("sysfs", &rootfs.join("sys"), "sysfs", "ro,nosuid,nodev,noexec"),
         }
         table.add(work.join("run"), &rootfs.join("run"), "none", "bind");
@@ -157,12 +159,18 @@ impl Overlay<'_> {
         }
         let path = dir.join(name);
         let host = inside::host(self.rootfs, &path);
-        if let Err(error) = host.symlink_metadata() {
-            if error.kind() != ErrorKind::NotFound {
-                return Err(SandboxError::io("look at", host)(error));
+        let ours = Path::new("/run").join(OURS).join(name);
+        match host.symlink_metadata() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.place(&Path::new(OURS).join(name), content, mode)?;
+                return self.placeholders.link(host, ours);
             }
-            self.place(&Path::new(OURS).join(name), content, mode)?;
-            return self.placeholders.link(host, Path::new("/run").join(OURS).join(name));
+            Err(error) => return Err(SandboxError::io("look at", host)(error)),
+            // A process of ours that was killed left it.
+            Ok(_) if std::fs::read_link(&host).is_ok_and(|target| target == ours) => {
+                self.placeholders.adopt(host, ours)
+            }
+            Ok(_) => {}
         }
         let target = self.resolve(&path)?;
         if let Ok(below) = target.strip_prefix("/run") {
@@ -236,8 +244,12 @@ impl Placeholders {
 
     fn link(&mut self, path: PathBuf, target: PathBuf) -> Result<(), SandboxError> {
         symlink(&target, &path).map_err(SandboxError::io("create", &path))?;
-        self.links.push((path, target));
+        self.adopt(path, target);
         Ok(())
+    }
+
+    fn adopt(&mut self, path: PathBuf, target: PathBuf) {
+        self.links.push((path, target));
     }
 
     /// What a command put in place of ours stays.

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tokio::process::Command;
@@ -82,11 +82,9 @@ impl Privilege {
 }
 
 /// Looks a tool up in [`PATH`].
-pub(crate) fn require(tool: &'static str, package: &'static str) -> Result<(), SandboxError> {
-    match PATH.split(':').any(|dir| Path::new(dir).join(tool).is_file()) {
-        true => Ok(()),
-        false => Err(SandboxError::MissingTool { tool, package }),
-    }
+pub(crate) fn require(tool: &'static str, package: &'static str) -> Result<PathBuf, SandboxError> {
+    let mut paths = PATH.split(':').map(|dir| Path::new(dir).join(tool));
+    paths.find(|path| path.is_file()).ok_or(SandboxError::MissingTool { tool, package })
 }
 
 /// What a tool said, on one line.

@@ -13,7 +13,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
-use super::privilege::{PATH, one_line};
+use super::privilege::{PATH, one_line, require};
 use super::user::User;
 use super::{Exit, Finished, Input, Network, Output, Privilege, Program, Request, SandboxError, Stream};
 use crate::process::spawn;
@@ -26,6 +26,27 @@ const CHUNK: usize = 64 << 10;
 /// devices, no kernel modules, no clock.
 const CAPABILITIES: &str = "-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,\
                             +net_bind_service,+net_raw,+sys_chroot,+setfcap,+audit_write";
+
+/// Tools of the host on the way to the command, whose `PATH` may be another.
+#[derive(Debug)]
+pub(super) struct Tools {
+    chroot: PathBuf,
+    nsenter: PathBuf,
+    setpriv: PathBuf,
+    setsid: PathBuf,
+}
+
+impl Tools {
+    pub(super) fn find() -> Result<Self, SandboxError> {
+        require("unshare", "util-linux")?;
+        Ok(Self {
+            chroot: require("chroot", "coreutils")?,
+            nsenter: require("nsenter", "util-linux")?,
+            setpriv: require("setpriv", "util-linux")?,
+            setsid: require("setsid", "util-linux")?,
+        })
+    }
+}
 
 /// Process 1 of the namespaces.
 pub(super) struct Init {
@@ -112,11 +133,12 @@ impl Init {
         &self,
         request: Request,
         user: &User,
+        tools: &Tools,
         on_output: &mut (dyn FnMut(Stream, &[u8]) + Send),
     ) -> Result<Finished, SandboxError> {
         let failed = || SandboxError::io("run", "nsenter");
         let mut sink = Sink::open(&request.output).await?;
-        let mut command = self.command(&request, user);
+        let mut command = self.command(&request, user, tools);
         let bytes = match &request.stdin {
             Input::Bytes(bytes) if bytes.is_empty() => {
                 command.stdin(Stdio::null());
@@ -181,20 +203,20 @@ impl Init {
         sink.finish(exit).await
     }
 
-    fn command(&self, request: &Request, user: &User) -> Command {
+    fn command(&self, request: &Request, user: &User, tools: &Tools) -> Command {
         let mut command = Command::new("/bin/sh");
         command.env_clear().env("PATH", PATH).env("HOME", &user.home).env("LANG", "C.UTF-8").env("TERM", "dumb");
         // A session of its own has no terminal that the command could type into.
-        command.args(["-c", r#"umask 022; exec "$@""#, "sh", "/usr/bin/setsid", "/usr/bin/nsenter", "--target"]);
-        command.arg(self.pid.to_string());
+        command.args(["-c", r#"umask 022; exec "$@""#, "sh"]).arg(&tools.setsid).arg(&tools.nsenter);
+        command.arg("--target").arg(self.pid.to_string());
         if self.privilege == Privilege::UserNamespace {
             command.arg("--user");
         }
         if self.network == Network::None {
             command.arg("--net");
         }
-        command.args(["--mount", "--pid", "--ipc", "--uts", "--root", "--wd", "--", "/usr/bin/setpriv"]);
-        command.args(["--bounding-set", CAPABILITIES, "--inh-caps=-all", "--", "/usr/sbin/chroot"]);
+        command.args(["--mount", "--pid", "--ipc", "--uts", "--root", "--wd", "--"]).arg(&tools.setpriv);
+        command.args(["--bounding-set", CAPABILITIES, "--inh-caps=-all", "--"]).arg(&tools.chroot);
         command.arg(format!("--userspec=+{}:+{}", user.uid, user.gid));
         let groups: Vec<_> = user.groups.iter().map(|gid| format!("+{gid}")).collect();
         command.arg(format!("--groups={}", groups.join(","))).arg(".");

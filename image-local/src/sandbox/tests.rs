@@ -242,6 +242,11 @@ async fn the_root_filesystem_keeps_nothing_of_ours() {
     assert_eq!(sh(&sandbox, "cat /tmp/a /run/b").await, "kept\nkept\n");
     assert_eq!(fixture.listing(), before);
 
+    // As a process that was killed leaves it.
+    symlink("/run/build/resolv.conf", fixture.rootfs().join("etc/resolv.conf")).unwrap();
+    assert_eq!(sh(&sandbox, "cat /etc/resolv.conf").await, resolver);
+    assert_eq!(fixture.listing(), before);
+
     // As systemd-resolved leaves it, and as an image with a file of its own has it.
     let path = fixture.rootfs().join("etc/resolv.conf");
     symlink("../run/systemd/resolve/stub-resolv.conf", &path).unwrap();
