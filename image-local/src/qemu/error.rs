@@ -156,8 +156,8 @@ pub enum BootFailure {
     NoAgent,
 }
 
-/// Lines of the console that fit a message; the field has the rest.
-const LINES: usize = 12;
+/// Lines of the console in a message: a kernel panic's trace, and what led to it. The field has the rest.
+const LINES: usize = 40;
 
 fn tail(console: &str) -> String {
     excerpt("console", console)

@@ -279,7 +279,11 @@ impl Shared {
     }
 
     /// Waits for the end of QEMU or a sign of failure that counts.
-    async fn failure(&self, life: &mut watch::Receiver<Life>, counts: impl Fn(BootFailure) -> bool + Send) -> QemuError {
+    async fn failure(
+        &self,
+        life: &mut watch::Receiver<Life>,
+        counts: impl Fn(BootFailure) -> bool + Send,
+    ) -> QemuError {
         let happened = life.wait_for(|life| life.ended.is_some() || life.sign.is_some_and(&counts)).await;
         // The sender is in `self`.
         let mut happened = happened.map(|life| life.clone()).unwrap_or_default();

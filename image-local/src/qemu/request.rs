@@ -107,7 +107,7 @@ impl Request {
             launch.push_str(&format!("export {key}={}\n", quote(value)));
         }
         if let Some(cwd) = &self.cwd {
-            launch.push_str(&format!("cd {} || exit 126\n", quote(cwd)));
+            launch.push_str(&format!("cd {} || exit 126\nunset OLDPWD\n", quote(cwd)));
         }
         launch.push_str(&match (shell, &self.user) {
             (Shell::Agent, _) => "export PATH=/proc/self/fd/9\nexec sh /proc/self/fd/8\n".to_owned(),

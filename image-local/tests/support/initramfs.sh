@@ -1,10 +1,14 @@
 #!/bin/busybox sh
 # /init of the fixture's initrd: loads the virtio drivers, mounts what root= names, and becomes the init in it.
 PATH=/bin
-busybox --install -s /bin
+/bin/busybox --install -s /bin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
+ln -s /proc/self/fd /dev/fd
+ln -s fd/0 /dev/stdin
+ln -s fd/1 /dev/stdout
+ln -s fd/2 /dev/stderr
 for module in /modules/*; do
     insmod "$module" || echo "fixture: cannot load $module"
 done
@@ -24,7 +28,7 @@ done
 # Its first three fields are stored little-endian.
 by_partuuid() {
     wanted=$(echo "$1" | tr A-F a-f | sed -E \
-        's/^(..)(..)(..)(..)-(..)(..)-(..)(..)-(....)-(.{12})$/\4\3\2\1\6\5\8\7\9/')$(echo "$1" | tr A-F a-f | sed 's/.*-//')
+        's/^(..)(..)(..)(..)-(..)(..)-(..)(..)-(....)-.{12}$/\4\3\2\1\6\5\8\7\9/')$(echo "$1" | tr A-F a-f | sed 's/.*-//')
     for disk in /dev/vd? /dev/sd?; do
         [ -b "$disk" ] || continue
         line=$(dd if="$disk" bs=512 skip=2 count=32 2>/dev/null | hexdump -v -e '16/1 "%02x" "\n"' | grep -n "^$wanted$")

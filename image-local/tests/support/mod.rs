@@ -16,8 +16,8 @@ use sha2::{Digest as _, Sha256};
 
 /// What the kernel's virtio drivers consist of, each after what it needs.
 const MODULES: [&str; 8] = [
-    "virtio",
     "virtio_ring",
+    "virtio",
     "virtio_pci_legacy_dev",
     "virtio_pci_modern_dev",
     "virtio_pci",
@@ -31,7 +31,7 @@ const MODULES: [&str; 8] = [
 /// The tree has merged /usr, `/boot/vmlinuz-VERSION`, `/boot/initrd.img-VERSION`, the virtio modules, systemd-boot where
 /// Debian puts it, and the users root, user (1000) and nobody. Its initrd understands `root=` with a device, UUID, LABEL
 /// and PARTUUID, `ro`, and `init=`. None, with the reason on standard error, where it cannot be had.
-pub fn fixture() -> Option<&'static Path> {
+pub(crate) fn fixture() -> Option<&'static Path> {
     static FIXTURE: OnceLock<Option<PathBuf>> = OnceLock::new();
     FIXTURE
         .get_or_init(|| match build() {
@@ -121,7 +121,8 @@ fn fill(work: &Path, busybox: &Path) -> io::Result<()> {
 
 /// Directories, busybox with a link for each applet, and the configuration of its init.
 fn skeleton(tree: &Path, busybox: &Path) -> io::Result<()> {
-    let directories = "boot dev etc/init.d home/user mnt proc root run sys tmp usr/bin usr/lib usr/sbin var/log var/tmp";
+    let directories =
+        "boot dev etc/init.d home/user mnt proc root run sys tmp usr/bin usr/lib usr/sbin var/log var/tmp";
     for directory in directories.split(' ') {
         fs::create_dir_all(tree.join(directory))?;
     }
@@ -139,7 +140,8 @@ fn skeleton(tree: &Path, busybox: &Path) -> io::Result<()> {
     for applet in ["init", "modprobe", "poweroff", "reboot"] {
         symlink("../bin/busybox", tree.join("usr/sbin").join(applet))?;
     }
-    let passwd = "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n";
+    let passwd =
+        "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n";
     let script = "#!/bin/sh\nmount -o remount,rw /\nhostname -F /etc/hostname\nip link set lo up\necho fixture is up\n";
     for (name, contents) in [
         ("etc/fstab", ""),
@@ -156,10 +158,7 @@ fn skeleton(tree: &Path, busybox: &Path) -> io::Result<()> {
     run(Command::new("chown").args(["-h", "1000:1000"]).arg(tree.join("home/user"))).map(drop).or(Ok(()))
 }
 
-fn initramfs(
-    busybox: &[u8],
-    drivers: &[(&str, Vec<u8>)],
-) -> Result<Vec<u8>, image_local::qemu::cpio::EntryTooLarge> {
+fn initramfs(busybox: &[u8], drivers: &[(&str, Vec<u8>)]) -> Result<Vec<u8>, image_local::qemu::cpio::EntryTooLarge> {
     let mut archive = Archive::new();
     for directory in ["bin", "dev", "modules", "proc", "root", "sys"] {
         archive.directory(directory, 0o755)?;
@@ -193,9 +192,10 @@ fn unpack_packages(target: &Path) -> io::Result<()> {
 
 /// Runs a program and returns what it wrote, or an error with what it complained about.
 fn run(command: &mut Command) -> io::Result<String> {
-    let output = command.env("LC_ALL", "C").output().map_err(|error| {
-        io::Error::new(error.kind(), format!("{}: {error}", command.get_program().display()))
-    })?;
+    let output = command
+        .env("LC_ALL", "C")
+        .output()
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", command.get_program().display())))?;
     if !output.status.success() {
         let mut message = format!("{command:?} failed: ").into_bytes();
         message.write_all(&output.stderr)?;
