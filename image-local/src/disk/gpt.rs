@@ -195,17 +195,12 @@ fn header(disk_id: Uuid, own: u64, other: u64, table_at: u64, table: &[u8]) -> V
     let mut sector = vec![0; SECTOR as usize];
     let last = own.max(other);
     sector[..8].copy_from_slice(SIGNATURE);
-    for (at, value) in [
-        (8, REVISION),
-        (12, HEADER as u32),
-        (80, ENTRIES as u32),
-        (84, ENTRY as u32),
-        (88, crc32fast::hash(table)),
-    ] {
+    for (at, value) in
+        [(8, REVISION), (12, HEADER as u32), (80, ENTRIES as u32), (84, ENTRY as u32), (88, crc32fast::hash(table))]
+    {
         sector[at..at + 4].copy_from_slice(&value.to_le_bytes());
     }
-    for (at, value) in
-        [(24, own), (32, other), (40, 2 + TABLE_SECTORS), (48, last - TABLE_SECTORS - 1), (72, table_at)]
+    for (at, value) in [(24, own), (32, other), (40, 2 + TABLE_SECTORS), (48, last - TABLE_SECTORS - 1), (72, table_at)]
     {
         sector[at..at + 8].copy_from_slice(&u64::to_le_bytes(value));
     }

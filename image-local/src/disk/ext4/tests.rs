@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use proptest::prelude::*;
-use sha2::{Digest, Sha256};
 use tar::EntryType;
 use tempfile::NamedTempFile;
 
@@ -44,10 +43,6 @@ fn pattern(len: usize) -> Vec<u8> {
         .flat_map(|at| (at.wrapping_mul(0x9E37_79B9_7F4A_7C15)).to_le_bytes())
         .take(len)
         .collect()
-}
-
-fn digest(image: &Path) -> Vec<u8> {
-    Sha256::digest(std::fs::read(image).unwrap()).to_vec()
 }
 
 #[test]
@@ -269,15 +264,15 @@ fn hostile_and_damaged_archives_are_refused() {
 
     let mut tar = TestTar::default();
     tar.file("a", 0o644, &[1; 5000]);
-    let format = |archive: &[u8]| {
+    let damaged = |archive: &[u8]| {
         let image = empty_image(32 * MIB);
-        super::format(archive, image.as_file(), 0, 32 * MIB, &options()).unwrap_err().to_string()
+        format(archive, image.as_file(), 0, 32 * MIB, &options()).unwrap_err().to_string()
     };
-    assert!(format(&tar.unfinished()[..3000]).contains("ends early"));
-    assert!(format(tar.unfinished()).contains("ends early"));
+    assert!(damaged(&tar.unfinished()[..3000]).contains("ends early"));
+    assert!(damaged(tar.unfinished()).contains("ends early"));
     let mut flipped = tar.finish();
     flipped[100] ^= 1;
-    assert!(format(&flipped).contains("checksum"));
+    assert!(damaged(&flipped).contains("checksum"));
 }
 
 #[test]
@@ -318,7 +313,7 @@ fn same_input_gives_the_same_bits() {
     let mut tar = TestTar::default();
     tar.file("etc/a", 0o644, &pattern(100_000)).directory("var", 0o755).symlink("s", "etc/a");
     let (one, two) = (image_of(&tar.finish(), 100 * MIB), image_of(&tar.finish(), 100 * MIB));
-    assert_eq!(digest(one.path()), digest(two.path()));
+    assert!(std::fs::read(one.path()).unwrap() == std::fs::read(two.path()).unwrap(), "the images differ");
 }
 
 #[test]
