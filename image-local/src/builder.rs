@@ -10,7 +10,7 @@ pub use settings::BootVia;
 use crate::{
     disk,
     machine::SandboxMachine,
-    qemu::{Firmware, agent},
+    qemu::{self, Firmware, agent},
     sandbox::{self, Privilege, Sandbox},
     source::{Base, Source, unpack_layer},
     tagged::{self, Tags},
@@ -151,11 +151,10 @@ impl LocalBuilder {
         self.settings.check()?;
         let privilege = Privilege::probe().await?;
         if self.settings.boot_images {
-            crate::qemu::require(self.settings.architecture)?;
+            let architecture = qemu_architecture(self.settings.architecture)?;
+            qemu::require(architecture)?;
             agent::find_busybox()?;
-            if self.settings.boot_via == BootVia::Firmware {
-                Firmware::find(self.settings.architecture)?;
-            }
+            Firmware::find(architecture)?;
         }
         let writable = tempfile::NamedTempFile::new_in(&self.root);
         writable.map(drop).map_err(|e| Error::io("write to", &self.root, e))?;
@@ -274,6 +273,14 @@ fn disk_architecture(architecture: Architecture) -> Result<disk::Architecture> {
     match architecture {
         Architecture::Aarch64 => Ok(disk::Architecture::Aarch64),
         Architecture::X86_64 => Ok(disk::Architecture::X86_64),
+        other => Err(Error::invalid("architecture", other, "aarch64, x86_64")),
+    }
+}
+
+fn qemu_architecture(architecture: Architecture) -> Result<qemu::Architecture> {
+    match architecture {
+        Architecture::Aarch64 => Ok(qemu::Architecture::Aarch64),
+        Architecture::X86_64 => Ok(qemu::Architecture::X86_64),
         other => Err(Error::invalid("architecture", other, "aarch64, x86_64")),
     }
 }

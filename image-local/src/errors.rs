@@ -1,6 +1,8 @@
 //! How the errors of the parts become the core's: each with the kind that says who can act on it.
 
 use crate::{
+    debian::DebianError,
+    disk::{DiskError, EspError, ext4::Ext4Error},
     qemu::QemuError,
     rootfs::{RootfsError, archive::ArchiveError, oci::OciError, store::StoreError},
     sandbox::SandboxError,
@@ -82,6 +84,50 @@ impl From<OciError> for Error {
 impl From<StoreError> for Error {
     fn from(e: StoreError) -> Self {
         let kind = io_kind(&e).unwrap_or(ErrorKind::Unavailable);
+        wrap(kind, e)
+    }
+}
+
+impl From<DebianError> for Error {
+    fn from(e: DebianError) -> Self {
+        let kind = match e {
+            DebianError::Sandbox(e) => return e.into(),
+            DebianError::Cancelled { .. } => ErrorKind::Cancelled,
+            DebianError::UnknownPackage { .. }
+            | DebianError::UnknownSuite { .. }
+            | DebianError::Value { .. }
+            | DebianError::NotOnMirror { .. } => ErrorKind::InvalidInput,
+            DebianError::MissingKeyring { .. } => ErrorKind::Unsupported,
+            DebianError::MirrorMoved { .. } => ErrorKind::Conflict,
+            DebianError::NoSpace { .. } => ErrorKind::StorageFull,
+            DebianError::TimedOut { .. } => ErrorKind::TimedOut,
+            DebianError::Untrusted { .. } => ErrorKind::PolicyViolation,
+            _ => io_kind(&e).unwrap_or(ErrorKind::Unavailable),
+        };
+        wrap(kind, e)
+    }
+}
+
+impl From<DiskError> for Error {
+    fn from(e: DiskError) -> Self {
+        let kind = match &e {
+            DiskError::TooSmall { .. } | DiskError::InvalidSpec { .. } => ErrorKind::InvalidInput,
+            _ => io_kind(&e).unwrap_or(ErrorKind::InvalidInput),
+        };
+        wrap(kind, e)
+    }
+}
+
+impl From<EspError> for Error {
+    fn from(e: EspError) -> Self {
+        let kind = io_kind(&e).unwrap_or(ErrorKind::InvalidInput);
+        wrap(kind, e)
+    }
+}
+
+impl From<Ext4Error> for Error {
+    fn from(e: Ext4Error) -> Self {
+        let kind = io_kind(&e).unwrap_or(ErrorKind::InvalidInput);
         wrap(kind, e)
     }
 }

@@ -1,6 +1,6 @@
 //! Booting a captured disk in QEMU, on an overlay that is thrown away.
 
-use super::{BootVia, LocalBuilder, Place};
+use super::{BootVia, LocalBuilder, Place, qemu_architecture};
 use crate::{
     disk::{self, EspEdit},
     machine::GuestMachine,
@@ -33,7 +33,7 @@ impl LocalBuilder {
         let accelerator = spec.accelerator;
         let mut console = OutputLines::new(cx, Stream::Console);
         let guest = qemu::start(&spec, move |piece| console.push(piece)).await?;
-        cx.progress(0, None, format!("booting by {accelerator}"));
+        cx.progress(0, None, format!("booting by {accelerator:?}"));
         let within = cx.with_timeout(READY_WITHIN);
         cx.race(async { Ok(guest.ready(within.deadline()).await?) }).await?;
         let mut settle = qemu::Request::new(SETTLE);
@@ -46,9 +46,10 @@ impl LocalBuilder {
     }
 
     async fn boot_spec(&self, token: &str, raw: &Path, directory: &Path) -> Result<BootSpec> {
-        let architecture = self.settings.architecture;
-        let firmware = Firmware::find(architecture);
-        let accelerator = Accelerator::detect(architecture, firmware.as_ref().ok()).await;
+        let architecture = qemu_architecture(self.settings.architecture)?;
+        // Also without it in the boot: what shows whether KVM works is the firmware.
+        let firmware = Firmware::find(architecture)?;
+        let accelerator = Accelerator::detect(architecture, &firmware).await;
         let overlay = directory.join("overlay.qcow2");
         let (raw, work, via) = (raw.to_owned(), directory.to_owned(), self.settings.boot_via);
         let (memory, disk) = (self.settings.memory, overlay.clone());
@@ -57,12 +58,11 @@ impl LocalBuilder {
             match via {
                 BootVia::Firmware => {
                     let initrd = agent::initrd(&agent::find_busybox()?, memory)?;
-                    let edit = EspEdit::new().with_extra_initrd(initrd).with_options(|options| {
-                        agent::kernel_parameters(options, architecture)
-                    });
+                    let options = agent::kernel_parameters(&disk::boot_files(&raw)?.options, architecture);
+                    let edit = EspEdit::default().with_first_initrd(initrd).with_options(options);
                     let patches = disk::esp_patches(&raw, &edit)?;
                     disk::qcow2::overlay(&raw, size, &patches, &disk)?;
-                    Ok(Boot::Firmware(firmware?))
+                    Ok(Boot::Firmware(firmware))
                 }
                 BootVia::Kernel => {
                     let files = disk::boot_files(&raw)?;
