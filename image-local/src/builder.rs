@@ -5,6 +5,7 @@ mod settings;
 mod undo;
 mod vm;
 
+pub(crate) use capture::digest;
 pub use settings::BootVia;
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use crate::{
     debian::DebianError,
-    disk::{DiskError, EspError, ext4::Ext4Error},
+    disk::{DiskError, EspError, ext4::Ext4Error, qcow2::Qcow2Error},
     qemu::QemuError,
     rootfs::{RootfsError, archive::ArchiveError, oci::OciError, store::StoreError},
     sandbox::SandboxError,
@@ -128,6 +128,13 @@ impl From<EspError> for Error {
 impl From<Ext4Error> for Error {
     fn from(e: Ext4Error) -> Self {
         let kind = io_kind(&e).unwrap_or(ErrorKind::InvalidInput);
+        wrap(kind, e)
+    }
+}
+
+impl From<Qcow2Error> for Error {
+    fn from(e: Qcow2Error) -> Self {
+        let kind = io_kind(&e).unwrap_or(ErrorKind::Unavailable);
         wrap(kind, e)
     }
 }

@@ -25,5 +25,6 @@ pub use accelerator::Accelerator;
 pub use error::{BootFailure, QemuError};
 pub use firmware::Firmware;
 pub use guest::{Guest, start};
+pub use hypervisor::require;
 pub use request::{Finished, Request};
 pub use spec::{Architecture, Boot, BootSpec};

@@ -5,7 +5,10 @@
 //! <store>/<name>/latest       -> <version>
 //! ```
 
-use crate::tagged::{self, Tags};
+use crate::{
+    builder::digest,
+    tagged::{self, Tags},
+};
 use image_core::{
     ApprovedImage, Captured, Change, ContentDigest, Context, CreateError, Created, Distributor, Error, ErrorKind, Found,
     Guard, Image, ImageKind, Keep, Kind, Query, Resource, Result, RunReport, Scope, State, Target, Undo, Undone, async_trait,
@@ -227,12 +230,11 @@ fn name_of(approved: &ApprovedImage) -> Result<(String, String)> {
 
 /// Copies a file read-only and durably, holes kept, and returns the SHA-256 of what was written.
 fn copy_file(from: &Path, to: &Path) -> Result<String> {
-    let failed = |e: crate::disk::DiskError| Error::new(ErrorKind::Unavailable, e.to_string()).with_source(e);
-    crate::disk::sparse::copy(from, to).map_err(failed)?;
+    crate::disk::sparse::copy(from, to).map_err(|e| Error::io("copy to", to, e))?;
     let sealed = fs::set_permissions(to, std::os::unix::fs::PermissionsExt::from_mode(0o444));
     let synced = sealed.and_then(|()| fs::File::open(to)).and_then(|file| file.sync_all());
     synced.map_err(|e| Error::io("write", to, e))?;
-    crate::disk::sparse::digest(to).map_err(failed)
+    digest(to)
 }
 
 async fn blocking<T: Send + 'static>(f: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
@@ -346,12 +348,11 @@ impl Distributor for LocalStore {
             let text = fs::read(&file).map_err(|e| Error::io("read", &file, e))?;
             let manifest: Manifest = serde_json::from_slice(&text)
                 .map_err(|e| Error::new(ErrorKind::Conflict, format!("{} cannot be read", file.display())).with_source(e))?;
-            for (file, digest) in &manifest.files {
+            for (file, expected) in &manifest.files {
                 let file = path.join(file);
-                let actual = crate::disk::sparse::digest(&file)
-                    .map_err(|e| Error::new(ErrorKind::Unavailable, e.to_string()).with_source(e))?;
-                if actual != *digest {
-                    let message = format!("{} is {actual} and not {digest}", file.display());
+                let actual = digest(&file)?;
+                if actual != *expected {
+                    let message = format!("{} is {actual} and not {expected}", file.display());
                     return Err(Error::new(ErrorKind::PolicyViolation, message));
                 }
             }

@@ -35,17 +35,14 @@ impl LocalBuilder {
         let manifest = cx.race(self.store(build, &directory)).await?;
         let changes = self.changes(&manifest, &directory, capture.parent)?;
 
-        let image = match capture.role {
-            Role::Layer => {
-                let digest = ContentDigest::Raw { sha256: manifest.digest.to_hex() };
-                new_image(self, ImageKind::Layer, guard.id()).with_digest(digest)
-            }
-            Role::Image => {
-                cx.progress(0, None, "assembling the disk");
-                let image = new_image(self, ImageKind::Disk, guard.id());
-                let (this, directory) = (self.clone(), directory.clone());
-                cx.race(async { tokio::task::spawn_blocking(move || this.assemble(image, &directory)).await? }).await?
-            }
+        let image = if capture.role == Role::Image {
+            cx.progress(0, None, "assembling the disk");
+            let image = new_image(self, ImageKind::Disk, guard.id());
+            let (this, directory) = (self.clone(), directory.clone());
+            cx.race(async { tokio::task::spawn_blocking(move || this.assemble(image, &directory)).await? }).await?
+        } else {
+            let digest = ContentDigest::Raw { sha256: manifest.digest.to_hex() };
+            new_image(self, ImageKind::Layer, guard.id()).with_digest(digest)
         };
         tagged::write_atomically(&directory.join(IMAGE), &tagged::to_json(&image)?)?;
         let mut captured = Captured::new(image, vec![guard]);
@@ -114,16 +111,22 @@ impl LocalBuilder {
         let file = File::create_new(&raw).map_err(|e| Error::io("create", &raw, e))?;
         disk::assemble(layer, &spec, &file)?;
         seal(&file, &raw)?;
-        let digest = ContentDigest::Raw { sha256: disk::sparse::digest(&raw)? };
+        let digest = ContentDigest::Raw { sha256: digest(&raw)? };
         let mut image = image.with_digest(digest).with_part("raw", raw.display().to_string());
         if self.settings.qcow2 {
-            disk::qcow2::convert(&raw, &qcow2)?;
+            disk::qcow2::convert(&raw, &qcow2, disk::qcow2::Encoding::Plain)?;
             let file = File::open(&qcow2).map_err(|e| Error::io("open", &qcow2, e))?;
             seal(&file, &qcow2)?;
             image = image.with_part("qcow2", qcow2.display().to_string());
         }
         Ok(image)
     }
+}
+
+/// SHA-256 of a disk, in hexadecimal: what `sha256sum` says of the file.
+pub(crate) fn digest(disk: &Path) -> Result<String> {
+    let digest = disk::sparse::digest(disk).map_err(|e| Error::io("read", disk, e))?;
+    Ok(crate::rootfs::Digest::from(digest).to_hex())
 }
 
 /// A size that the content fits in with room to boot.

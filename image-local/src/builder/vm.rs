@@ -61,7 +61,7 @@ impl LocalBuilder {
                     let options = agent::kernel_parameters(&disk::boot_files(&raw)?.options, architecture);
                     let edit = EspEdit::default().with_first_initrd(initrd).with_options(options);
                     let patches = disk::esp_patches(&raw, &edit)?;
-                    disk::qcow2::overlay(&raw, size, &patches, &disk)?;
+                    disk::qcow2::overlay(&raw, disk::qcow2::BackingFormat::Raw, size, &patches, &disk)?;
                     Ok(Boot::Firmware(firmware))
                 }
                 BootVia::Kernel => {
@@ -69,7 +69,7 @@ impl LocalBuilder {
                     let (kernel, initrd) = (work.join("vmlinuz"), work.join("initrd"));
                     std::fs::write(&kernel, &files.kernel).map_err(|e| Error::io("write", &kernel, e))?;
                     std::fs::write(&initrd, &files.initrd).map_err(|e| Error::io("write", &initrd, e))?;
-                    disk::qcow2::overlay(&raw, size, &[], &disk)?;
+                    disk::qcow2::overlay(&raw, disk::qcow2::BackingFormat::Raw, size, &[], &disk)?;
                     Ok(Boot::Kernel { kernel, initrd, parameters: files.options })
                 }
             }

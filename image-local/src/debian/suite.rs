@@ -18,6 +18,12 @@ const SUITES: [(Distribution, &[&str]); 2] = [
     (Distribution::Ubuntu, &["focal", "jammy", "noble", "plucky", "questing"]),
 ];
 
+impl std::fmt::Display for Distribution {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.id())
+    }
+}
+
 impl Distribution {
     /// As in os-release(5).
     pub(super) fn id(self) -> &'static str {

@@ -114,18 +114,33 @@ impl Ended {
     pub(crate) fn error(self, program: &OsStr, architecture: Architecture, console: &Console) -> QemuError {
         let Self { status, code, stderr } = self;
         if code == Some(NOT_FOUND) && stderr.contains("not found") {
-            return QemuError::Tool {
-                tool: printable(program.as_encoded_bytes()),
-                problem: "is missing",
-                looked: "PATH".to_owned(),
-                package: match architecture {
-                    Architecture::Aarch64 => "qemu-system-arm",
-                    Architecture::X86_64 => "qemu-system-x86",
-                },
-            };
+            return missing(program, architecture);
         }
         QemuError::Exited { status, stderr, console: console.tail() }
     }
+}
+
+fn missing(program: &OsStr, architecture: Architecture) -> QemuError {
+    QemuError::Tool {
+        tool: printable(program.as_encoded_bytes()),
+        problem: "is missing",
+        looked: "PATH".to_owned(),
+        package: match architecture {
+            Architecture::Aarch64 => "qemu-system-arm",
+            Architecture::X86_64 => "qemu-system-x86",
+        },
+    }
+}
+
+/// Looks for the QEMU that guests of an architecture run in, before anything depends on it.
+///
+/// # Errors
+/// [`QemuError::Tool`] with the Debian package that has it.
+pub fn require(architecture: Architecture) -> Result<(), QemuError> {
+    let program = format!("qemu-system-{}", architecture.name());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let there = std::env::split_paths(&path).any(|directory| directory.join(&program).is_file());
+    if there { Ok(()) } else { Err(missing(program.as_ref(), architecture)) }
 }
 
 /// Our end for tokio, and the other for a child process.

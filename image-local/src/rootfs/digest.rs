@@ -15,6 +15,12 @@ pub struct Digest([u8; 32]);
 #[error("digest {0:?} is not `sha256:` and 64 lower-case hexadecimal digits")]
 pub struct DigestError(String);
 
+impl From<[u8; 32]> for Digest {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
 impl Digest {
     /// The digest of `content`.
     #[must_use]

@@ -35,24 +35,24 @@ pub struct BootFiles {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EspEdit {
-    /// A cpio archive that the kernel unpacks over the initrd.
-    pub extra_initrd: Option<Vec<u8>>,
-    /// Kernel options that follow the disk's own.
-    pub append_options: String,
+    /// A cpio archive that the kernel unpacks before the disk's own initrd.
+    pub first_initrd: Option<Vec<u8>>,
+    /// Kernel options in place of the disk's own.
+    pub options: Option<String>,
 }
 
 impl EspEdit {
-    /// An edit that adds an initrd.
+    /// Adds an initrd before the disk's own.
     #[must_use]
-    pub fn with_extra_initrd(mut self, cpio: Vec<u8>) -> Self {
-        self.extra_initrd = Some(cpio);
+    pub fn with_first_initrd(mut self, cpio: Vec<u8>) -> Self {
+        self.first_initrd = Some(cpio);
         self
     }
 
-    /// An edit that adds kernel options.
+    /// Replaces the kernel options.
     #[must_use]
     pub fn with_options(mut self, options: impl Into<String>) -> Self {
-        self.append_options = options.into();
+        self.options = Some(options.into());
         self
     }
 }
@@ -87,22 +87,22 @@ pub fn boot_files(raw: &Path) -> Result<BootFiles, EspError> {
     Ok(BootFiles { kernel, initrd, options })
 }
 
-/// The ranges of a raw disk (byte offset and data) that an edit of its EFI system partition changes: the extra initrd
-/// becomes a file that every loader entry names after its own initrds. The disk is only read.
+/// The ranges of a raw disk (byte offset and data) that an edit of its EFI system partition changes: the initrd becomes
+/// a file that every loader entry names before its own initrds. The disk is only read.
 ///
 /// # Errors
 ///
-/// If the disk has no such partition with loader entries, or the extra initrd does not fit.
+/// If the disk has no such partition with loader entries, or the initrd does not fit.
 pub fn esp_patches(raw: &Path, edit: &EspEdit) -> Result<Vec<(u64, Vec<u8>)>, EspError> {
-    if edit.append_options.contains(['\n', '\r']) {
-        return Err(EspError::Invalid { reason: "appended kernel options contain a line break".into() });
+    if edit.options.as_ref().is_some_and(|options| options.contains(['\n', '\r'])) {
+        return Err(EspError::Invalid { reason: "the kernel options contain a line break".into() });
     }
     let file = open(raw)?;
     let esp = esp(&file)?;
     let mut overlay = Overlay::new(Region::new(&file, esp.start, esp.len));
     let volume = mount(&mut overlay)?;
     let failed = EspError::io("edit a copy of the EFI system partition");
-    if let Some(extra) = &edit.extra_initrd {
+    if let Some(extra) = &edit.first_initrd {
         let stats = volume.stats().map_err(&failed)?;
         let cluster = u64::from(stats.cluster_size());
         let (needed, free) = (extra.len() as u64 + 2 * cluster, u64::from(stats.free_clusters()) * cluster);
@@ -123,21 +123,15 @@ pub fn esp_patches(raw: &Path, edit: &EspEdit) -> Result<Vec<(u64, Vec<u8>)>, Es
     Ok(changes.into_iter().map(|(at, data)| (esp.start + at, data)).collect())
 }
 
-/// A loader entry with the edit's initrd after the last of its own, and the edit's options at the end of the last line
-/// of them.
+/// A loader entry with the edit's initrd before the first of its own, and the edit's options in place of its own.
 fn edited(entry: &str, edit: &EspEdit) -> String {
-    let mut lines: Vec<String> = entry.lines().map(str::to_owned).collect();
-    let last = |lines: &[String], key| lines.iter().rposition(|line| value(line, key).is_some());
-    if edit.extra_initrd.is_some() {
-        let at = last(&lines, "initrd").or_else(|| last(&lines, "linux")).map_or(lines.len(), |at| at + 1);
+    let replaced = |line: &&str| edit.options.is_none() || value(line, "options").is_none();
+    let mut lines: Vec<String> = entry.lines().filter(replaced).map(str::to_owned).collect();
+    if edit.first_initrd.is_some() {
+        let at = lines.iter().position(|line| value(line, "initrd").is_some()).unwrap_or(lines.len());
         lines.insert(at, format!("initrd /{EXTRA}"));
     }
-    if !edit.append_options.is_empty() {
-        match last(&lines, "options") {
-            Some(at) => lines[at] = format!("{} {}", lines[at].trim_end(), edit.append_options),
-            None => lines.push(format!("options {}", edit.append_options)),
-        }
-    }
+    lines.extend(edit.options.as_ref().map(|options| format!("options {options}")));
     lines.push(String::new());
     lines.join("\n")
 }
