@@ -10,7 +10,9 @@ mod esp;
 pub mod ext4;
 pub mod gpt;
 mod overlay;
+pub mod qcow2;
 mod region;
+pub mod sparse;
 mod spec;
 #[cfg(test)]
 mod testing;
