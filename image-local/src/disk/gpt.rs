@@ -122,7 +122,7 @@ pub fn write(file: &File, len: u64, disk_id: Uuid, partitions: &[Partition]) -> 
     for (slot, partition) in table.chunks_mut(ENTRY).zip(partitions) {
         let Partition { start, len: bytes, .. } = *partition;
         let end = start.checked_add(bytes).filter(|end| *end <= free.end);
-        let aligned = start % ALIGNMENT == 0 && bytes % ALIGNMENT == 0 && bytes > 0;
+        let aligned = start.is_multiple_of(ALIGNMENT) && bytes.is_multiple_of(ALIGNMENT) && bytes > 0;
         let Some(end) = end.filter(|_| aligned && start >= free.start) else {
             return Err(GptError::Misfit { name: partition.name.clone(), start, len: bytes, disk: len });
         };
