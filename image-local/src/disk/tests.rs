@@ -120,9 +120,11 @@ fn kernels_behind_links_count() {
     tar.file("usr/lib/modules/6.12/vmlinuz", 0o600, b"kernel").symlink("boot/vmlinuz", "/usr/lib/modules/6.12/vmlinuz");
     tar.file("boot/initramfs-6.12.img", 0o600, b"initrd");
     tar.file("usr/lib/systemd/boot/efi/systemd-bootx64.efi", 0o644, b"loader");
+    // Six bytes are padded to eight: what follows an initrd must start at a multiple of four.
     let (image, report) = disk(&tar, &spec());
     assert_eq!(report.kernel_version.as_deref(), Some("6.12"));
-    assert_eq!(boot_files(image.path()).unwrap().kernel, b"kernel");
+    let files = boot_files(image.path()).unwrap();
+    assert_eq!((&files.kernel[..], &files.initrd[..]), (&b"kernel"[..], &b"initrd\0\0"[..]));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::disk::overlay::Overlay;
 use crate::disk::region::Region;
 
 use super::error::EspError;
-use super::{ENTRIES, put};
+use super::{ENTRIES, INITRD_ALIGNMENT, put};
 
 const EXTRA: &str = "extra.cpio";
 /// Boot files are read into memory.
@@ -79,8 +79,7 @@ pub fn boot_files(raw: &Path) -> Result<BootFiles, EspError> {
     let kernel = content(kernel)?;
     let mut initrd = Vec::new();
     for path in values(entry, "initrd") {
-        // The kernel looks for the next archive at a multiple of four bytes.
-        initrd.resize(initrd.len().next_multiple_of(4), 0);
+        initrd.resize(initrd.len().next_multiple_of(INITRD_ALIGNMENT), 0);
         initrd.extend(content(path)?);
     }
     let options = values(entry, "options").collect::<Vec<_>>().join(" ");
@@ -116,6 +115,13 @@ pub fn esp_patches(raw: &Path, edit: &EspEdit) -> Result<Vec<(u64, Vec<u8>)>, Es
         return Err(EspError::Invalid { reason: format!("there is no loader entry in {ENTRIES}") });
     }
     for (name, entry) in entries {
+        for initrd in values(&entry, "initrd").filter(|_| edit.extra_initrd.is_some()) {
+            // What is behind such a file would be lost on the kernel, without an error.
+            if !read(&volume, initrd)?.len().is_multiple_of(INITRD_ALIGNMENT) {
+                let reason = format!("the length of {initrd} is no multiple of {INITRD_ALIGNMENT} bytes");
+                return Err(EspError::Invalid { reason });
+            }
+        }
         put(&volume.root_dir(), &format!("{ENTRIES}/{name}"), edited(&entry, edit).as_bytes()).map_err(&failed)?;
     }
     volume.unmount().map_err(&failed)?;
