@@ -14,8 +14,14 @@ umask 022
 cd /
 echo -1000 >/proc/self/oom_score_adj
 
+# Whether process 1 is the init of the real root, with /proc mounted there. systemd has to take orders as well: until
+# then its tools believe that it does not run.
 switched() {
-    [ "$(stat -L -c %d $root)" != "$initramfs" ] && [ -e $root/proc/1/stat ]
+    set -- $(stat -L -c %d $root /proc/1/exe)
+    [ $# = 2 ] && [ "$1" != "$initramfs" ] && [ "$2" != "$initramfs" ] && [ -e $root/proc/1/stat ] || return
+    case $(readlink /proc/1/exe) in
+    */systemd) [ -S $root/run/systemd/private ] || [ -S $root/run/dbus/system_bus_socket ] ;;
+    esac
 }
 
 # Makes /dev/port, once the driver is there. A sysfs of our own, because the image may not have mounted one.
