@@ -60,10 +60,15 @@ kill_session() {
 
 # Reads requests and names complete ones on its output. Ends when the stream makes no sense.
 read_requests() {
+    job=
     while IFS= read -r line <&3; do
         set -- $line
         case $1 in
         run)
+            # The last result went out before its files were removed, and there may not be room for both.
+            while [ -d "$job" ]; do
+                usleep 10000
+            done
             job=/run/$2
             mkdir "$job" && take "$4" "$job/launch" && take "$5" "$job/script" && take "$6" "$job/stdin" || return
             read -r line <&3 && [ "$line" = "end $2" ] || return
@@ -129,11 +134,11 @@ run() {
     done
     exec 5>&-
     set -- $(stat -c %s out err)
-    echo "result $id $status $1 $(is_cut out) $2 $(is_cut err)" >&3
-    cat out err >&3
+    echo "result $id $status $1 $(is_cut out) $2 $(is_cut err)" >head
+    echo "end $id" >tail
+    cat head out err tail >&3
     cd /
     rm -rf "/run/$id"
-    echo "end $id" >&3
 }
 
 run_requests() {
