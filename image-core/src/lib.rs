@@ -13,6 +13,8 @@ mod distributor;
 mod error;
 mod event;
 mod fingerprint;
+#[cfg(test)]
+mod host_machine;
 mod image;
 pub mod journal;
 mod machine;
