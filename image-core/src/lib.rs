@@ -29,6 +29,7 @@ mod secret;
 mod stage;
 mod time;
 mod undo;
+pub mod validate;
 pub mod wait;
 
 pub use approve::{ApprovedImage, Policy};
