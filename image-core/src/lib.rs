@@ -26,6 +26,7 @@ mod recover;
 mod report;
 mod scan;
 mod secret;
+pub mod sink;
 mod stage;
 mod time;
 mod undo;
