@@ -13,18 +13,24 @@ mod distributor;
 mod error;
 mod event;
 mod fingerprint;
+#[cfg(test)]
+mod host_machine;
 mod image;
 pub mod journal;
 mod machine;
+mod per_run;
 mod pipeline;
+pub mod provision;
 mod record;
 mod recover;
 mod report;
 mod scan;
 mod secret;
+pub mod sink;
 mod stage;
 mod time;
 mod undo;
+pub mod validate;
 pub mod wait;
 
 pub use approve::{ApprovedImage, Policy};
