@@ -28,7 +28,7 @@ fn bodies() -> Vec<EventBody> {
         EventBody::Created { kind: "image".into(), id: text() },
         EventBody::Message { text: text() },
         EventBody::Warning { text: String::new() },
-        EventBody::Output { stream: Stream::Stdout, text: "x".repeat(1024 * 1024) },
+        EventBody::Output { stream: Stream::Stdout, text: "x".repeat(64 * 1024) },
         EventBody::Output { stream: Stream::Stderr, text: text() },
         EventBody::Output { stream: Stream::Console, text: text() },
         EventBody::Progress { done: u64::MAX, total: Some(0), detail: text() },

@@ -1,6 +1,6 @@
 //! The backend: items with tags, values, and its calls.
 
-use image_core::{Scope, State, Timestamp};
+use image_core::{Kind, Scope, State, Timestamp};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,12 +9,37 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 
-/// How long a call is on its way, each way.
-const CALL: Duration = Duration::from_millis(5);
-/// How long an item is invisible to readers after it was created.
-const LAG: Duration = Duration::from_secs(20);
-/// How long an instance takes to go.
-const TERMINATION: Duration = Duration::from_secs(15);
+/// How long things take.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// A call on its way, each way.
+    call: Duration,
+    /// Until readers see what was created.
+    lag: Duration,
+    /// Until an instance is gone.
+    termination: Duration,
+    /// The longest a call may take.
+    deadline: Duration,
+    /// How long an absence proves nothing; longer than the lag.
+    settle: Duration,
+}
+
+/// The habits of a real cloud.
+const REAL: Pace = Pace {
+    call: Duration::from_millis(5),
+    lag: Duration::from_secs(20),
+    termination: Duration::from_secs(15),
+    deadline: Duration::from_secs(60),
+    settle: Duration::from_secs(30),
+};
+/// For tests in real time.
+const PROMPT: Pace = Pace {
+    call: Duration::from_millis(1),
+    lag: Duration::from_millis(20),
+    termination: Duration::from_millis(15),
+    deadline: Duration::from_secs(1),
+    settle: Duration::from_millis(40),
+};
 
 /// Something in the cloud.
 #[non_exhaustive]
@@ -56,7 +81,7 @@ struct Backend {
 
 /// An in-memory cloud of one account. Clones are the same cloud; [`copy`](Self::copy) is another one.
 #[derive(Clone, Debug)]
-pub struct FakeCloud(Arc<Mutex<Backend>>);
+pub struct FakeCloud(Arc<Mutex<Backend>>, Pace);
 
 impl Default for FakeCloud {
     fn default() -> Self {
@@ -69,12 +94,22 @@ impl FakeCloud {
     pub fn new(account: &str) -> Self {
         let account = Scope::new(account);
         let empty = Backend { account, items: BTreeMap::new(), values: BTreeMap::new(), calls: vec![], made: 0 };
-        Self(Arc::new(Mutex::new(empty)))
+        Self(Arc::new(Mutex::new(empty)), REAL)
+    }
+    /// The same cloud a thousand times quicker, for tests in real time.
+    #[must_use]
+    pub fn prompt(mut self) -> Self {
+        self.1 = PROMPT;
+        self
+    }
+    /// A kind of item, with the times of this cloud.
+    pub fn kind(&self, name: &str) -> Kind {
+        Kind::new(name, self.1.deadline, self.1.settle)
     }
     /// An independent cloud in the same state.
     #[must_use]
     pub fn copy(&self) -> Self {
-        Self(Arc::new(Mutex::new(self.lock().clone())))
+        Self(Arc::new(Mutex::new(self.lock().clone())), self.1)
     }
     /// The same cloud with a kept image of this id and content.
     #[must_use]
@@ -116,7 +151,7 @@ impl FakeCloud {
 
     /// Creates an item: the call takes a while, and readers see the item later.
     pub async fn create(&self, kind: &str, tags: BTreeMap<String, String>, content: &str) -> String {
-        self.create_lagging(kind, tags, content, LAG).await
+        self.create_lagging(kind, tags, content, self.1.lag).await
     }
     /// As [`create`](Self::create), visible to readers only after `lag`.
     pub async fn create_lagging(
@@ -126,7 +161,7 @@ impl FakeCloud {
         content: &str,
         lag: Duration,
     ) -> String {
-        sleep(CALL).await;
+        sleep(self.1.call).await;
         let id = {
             let mut backend = self.lock();
             backend.made += 1;
@@ -136,7 +171,7 @@ impl FakeCloud {
             backend.items.insert(id.clone(), Item { kind, tags, content, visible_at, gone_at: None });
             id
         };
-        sleep(CALL).await;
+        sleep(self.1.call).await;
         id
     }
     /// Items that a reader sees now.
@@ -148,10 +183,10 @@ impl FakeCloud {
     }
     /// Asks to delete an item that is visible: when it is gone, or `None` where there is none.
     pub async fn delete(&self, id: &str) -> Option<Instant> {
-        sleep(CALL).await;
+        sleep(self.1.call).await;
         let (now, mut backend) = (Instant::now(), self.lock());
         let item = backend.items.get_mut(id).filter(|item| item.visible_at <= now)?;
-        let takes = if item.kind == "instance" { TERMINATION } else { Duration::ZERO };
+        let takes = if item.kind == "instance" { self.1.termination } else { Duration::ZERO };
         let gone_at = *item.gone_at.get_or_insert(now + takes);
         if gone_at <= now {
             backend.calls.push(format!("delete {id}"));
@@ -165,7 +200,7 @@ impl FakeCloud {
     }
     /// Changes tags of an item; `None` removes one. `false` where there is no such item.
     pub async fn tag<const N: usize>(&self, id: &str, tags: [(&str, Option<String>); N]) -> bool {
-        sleep(CALL).await;
+        sleep(self.1.call).await;
         let mut backend = self.lock();
         let Some(item) = backend.items.get_mut(id) else { return false };
         for (key, value) in tags {

@@ -4,7 +4,7 @@ use super::FakeCloud;
 use image_core::{
     ApprovedImage, Architecture, BootMode, BuildSpec, Builder, Cached, Capabilities, Capture, Captured, Checked,
     Command, ContentDigest, Context, CreateRequest, Created, Distributor, Error, ErrorKind, ExecOutput, Exit,
-    Fingerprint, Found, Guard, Handle, Image, ImageKind, Importer, Keep, Kind, Launch, Launched, Machine, MachineInfo,
+    Fingerprint, Found, Guard, Handle, Image, ImageKind, Importer, Keep, Launch, Launched, Machine, MachineInfo,
     Platform, Query, Resource, Result, Role, Scope, Source, State, Stream, Target, Undo, Undone, Upload, async_trait,
     sha256,
 };
@@ -59,10 +59,6 @@ impl FakePlugin {
     pub fn cloud(&self) -> &FakeCloud {
         &self.cloud
     }
-    /// A kind with a deadline of a minute and a settle window of half of one.
-    pub fn kind(name: &str) -> Kind {
-        Kind::new(name, Duration::from_secs(60), Duration::from_secs(30))
-    }
 
     /// Creates an item through the context, with more tags than the core's.
     ///
@@ -76,14 +72,14 @@ impl FakePlugin {
             tags.extend(more);
             Ok(Created::new(cloud.create(&name, tags, &content).await).with_undo_data(json!({ "version": 1 })))
         };
-        cx.create(OWNER, &self.scope, Self::kind(kind), LOCATION, call).await
+        cx.create(OWNER, &self.scope, self.cloud.kind(kind), LOCATION, call).await
     }
     /// Points a value at something else through the context.
     ///
     /// # Errors
     /// As [`Context::change`].
     pub async fn point(&self, cx: &Context, pointer: &str, to: &str) -> Result<Guard> {
-        let target = Target::new(OWNER, self.scope.clone(), Self::kind("pointer"), LOCATION, pointer);
+        let target = Target::new(OWNER, self.scope.clone(), self.cloud.kind("pointer"), LOCATION, pointer);
         let (cloud, key) = (self.cloud.clone(), pointer.to_owned());
         let apply = move |change: image_core::Change| async move {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -184,7 +180,7 @@ impl Undo for FakePlugin {
     async fn find(&self, _: &Context, query: &Query) -> Result<Vec<Found>> {
         let found = |(id, item): (String, super::Item)| {
             let (token, state) = (item.tag("token")?.to_owned(), item.state()?);
-            let resource = Resource::found(OWNER, self.scope.clone(), Self::kind(&item.kind), LOCATION, token, id);
+            let resource = Resource::found(OWNER, self.scope.clone(), self.cloud.kind(&item.kind), LOCATION, token, id);
             Some(Found::new(resource, state, item.expires_at()))
         };
         let wanted = |found: &Found| {
