@@ -40,6 +40,8 @@ struct Shot {
 /// What happens around each entry of the run's journal.
 #[derive(Clone, Debug)]
 enum Observer {
+    /// Nothing.
+    Ignores,
     /// A photograph, where the backend can be copied.
     Photographs(Arc<dyn Rig>, Arc<Mutex<Vec<Shot>>>),
     /// The world stands still at this moment: entry `n / 2`, before it (even) or after it (odd).
@@ -49,6 +51,7 @@ enum Observer {
 impl Observer {
     async fn moment(&self, store: &MemoryStore) {
         match self {
+            Self::Ignores => {}
             Self::Photographs(rig, shots) => {
                 if let Some(world) = rig.snapshot() {
                     let shot = Shot { text: store.text(RUN), world };
@@ -124,10 +127,23 @@ pub(crate) struct Ran {
 
 /// One run on a fresh backend, left alone for the settle time afterwards.
 pub(crate) async fn run(fresh: Fresh<'_>, faults: Faults) -> Result<Ran, Failure> {
-    let rig = fresh();
-    let (before, store, events) = (Seen::of(&*rig), MemoryStore::default(), Events::default());
-    let shots = Arc::default();
+    observed(fresh(), faults, Observer::Ignores, Arc::default()).await
+}
+
+/// As [`run`], with a photograph of every moment at which the process can die.
+pub(crate) async fn run_photographed(fresh: Fresh<'_>, faults: Faults) -> Result<Ran, Failure> {
+    let (rig, shots) = (fresh(), Arc::default());
     let observer = Observer::Photographs(Arc::clone(&rig), Arc::clone(&shots));
+    observed(rig, faults, observer, shots).await
+}
+
+async fn observed(
+    rig: Arc<dyn Rig>,
+    faults: Faults,
+    observer: Observer,
+    shots: Arc<Mutex<Vec<Shot>>>,
+) -> Result<Ran, Failure> {
+    let (before, store, events) = (Seen::of(&*rig), MemoryStore::default(), Events::default());
     let observed = ObservedStore { store: store.clone(), observer };
     let settings = Context::builder(observed).run_id(RUN).sink(events.clone()).faults(faults.clone());
     let cx = settings.open().await.map_err(Failure::at("a fresh journal"))?;

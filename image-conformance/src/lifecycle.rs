@@ -4,7 +4,7 @@ use crate::{
     CaseResult, Failure, Fresh, Rig,
     books::{Books, Seen, ensure_left_is_kept},
     failure::ensure,
-    harness::{Crash, Events, RUN, Ran, run},
+    harness::{Crash, Events, RUN, Ran, run, run_photographed},
 };
 use image_core::{
     Context, ErrorClass, Event, EventBody, FaultSide, Faults, LayerAction, MemoryStore, Plan, ReapOutcome, Recovered,
@@ -125,7 +125,7 @@ where
 {
     let mut tried = 0;
     for faults in runs {
-        let ran = run(fresh, faults.clone()).await?;
+        let ran = run_photographed(fresh, faults.clone()).await?;
         for n in ran.rig.limits().pick(ran.moments()) {
             let (side, entry) = (if n % 2 == 1 { "before" } else { "after" }, n.div_ceil(2));
             let moment = format!("crash {side} entry {entry}, faults {:?}", faults.at_create);
