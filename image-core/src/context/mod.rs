@@ -20,6 +20,7 @@ use crate::{
 use serde_json::Value;
 use std::{
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
@@ -185,7 +186,10 @@ impl Context {
         }
         let event =
             Event { at: self.now(), run: self.run.id.clone(), stage: self.stage.to_string(), body: self.clean(body) };
-        self.run.sinks.iter().for_each(|sink| sink.emit(&event));
+        for sink in &self.run.sinks {
+            // A sink's bug is no reason to leave anything behind.
+            let _ = catch_unwind(AssertUnwindSafe(|| sink.emit(&event)));
+        }
     }
     /// Passes on a piece of what a command printed, as one event per line. A piece may end in the middle of a line only
     /// when it is the last one.
