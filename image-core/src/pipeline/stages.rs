@@ -102,6 +102,7 @@ impl Execution {
         self.stage(&cx, "release", |_| release(guards)).await?; // gone before anything else starts
 
         let Captured { image, guards, notes } = captured;
+        let notes = notes.into_iter().map(|(key, note)| (key, cx.clean_value(note))).collect();
         if last {
             self.hold(guards);
         } else if fingerprint.is_some() {
@@ -323,7 +324,7 @@ impl Execution {
         let step = Step::new(StepKind::Validate, validator.id(), machine);
         let attempt = |cx: Context| async move { validator.validate(&cx, subject).await };
         let body = |cx: Context| async move {
-            let mut report = self.step(&cx, step, attempt).await?;
+            let mut report = cx.clean_report(self.step(&cx, step, attempt).await?);
             report.at = cx.now();
             cx.emit(EventBody::Report { report: report.clone() });
             Ok(report)
