@@ -230,12 +230,8 @@ impl Context {
             EventBody::Progress { done, total, detail } => {
                 EventBody::Progress { done, total, detail: self.redact(detail) }
             }
-            EventBody::Warning { text } => EventBody::Warning { text: self.redact(text) },
             EventBody::Paused { error, shell } => {
                 EventBody::Paused { error: self.redact(error), shell: shell.map(|shell| self.redact(shell)) }
-            }
-            EventBody::Progress { done, total, detail } => {
-                EventBody::Progress { done, total, detail: self.redact(detail) }
             }
             EventBody::Report { report } => EventBody::Report { report: self.clean_report(report) },
             EventBody::Retrying { attempt, error, after_ms } => {

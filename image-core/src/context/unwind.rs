@@ -1,11 +1,7 @@
 //! Undoing what is open: newest first, past failures, until it is proven gone.
 
 use super::Context;
-<<<<<<< HEAD
-use crate::{Error, EventBody, Record, Resource, Result, Timestamp, Undone, journal::ledger::Open};
-=======
-use crate::{EventBody, Record, Resource, Result, Timestamp, Undone, journal::open_set::Open};
->>>>>>> graph
+use crate::{Error, EventBody, Record, Resource, Result, Timestamp, Undone, journal::open_set::Open};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, HashSet},

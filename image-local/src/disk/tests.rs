@@ -168,9 +168,9 @@ fn too_small_a_system_partition_says_how_large_it_must_be() {
 
 #[test]
 fn edit_of_the_system_partition_is_a_set_of_patches() {
-    let (image, report) = disk(&rootfs(), &spec());
+    let (image, _) = disk(&rootfs(), &spec());
     let before = std::fs::read(image.path()).unwrap();
-    let extra: Vec<u8> = (0..300_001u32).map(|at| at as u8).collect();
+    let extra: Vec<u8> = (0..300_004u32).map(|at| at as u8).collect();
     let edit = EspEdit::default().with_first_initrd(extra.clone()).with_options("agent=1 quiet");
     let patches = esp_patches(image.path(), &edit).unwrap();
     assert!(before == std::fs::read(image.path()).unwrap(), "the disk changed");

@@ -110,18 +110,16 @@ pub fn esp_patches(raw: &Path, edit: &EspEdit) -> Result<Vec<(u64, Vec<u8>)>, Es
         }
         put(&volume.root_dir(), EXTRA, extra).map_err(&failed)?;
     }
+    // What is behind such an archive would be lost on the kernel, without an error.
+    if edit.first_initrd.as_ref().is_some_and(|cpio| !cpio.len().is_multiple_of(INITRD_ALIGNMENT)) {
+        let reason = format!("the length of the first initrd is no multiple of {INITRD_ALIGNMENT} bytes");
+        return Err(EspError::Invalid { reason });
+    }
     let entries = entries(&volume)?;
     if entries.is_empty() {
         return Err(EspError::Invalid { reason: format!("there is no loader entry in {ENTRIES}") });
     }
     for (name, entry) in entries {
-        for initrd in values(&entry, "initrd").filter(|_| edit.extra_initrd.is_some()) {
-            // What is behind such a file would be lost on the kernel, without an error.
-            if !read(&volume, initrd)?.len().is_multiple_of(INITRD_ALIGNMENT) {
-                let reason = format!("the length of {initrd} is no multiple of {INITRD_ALIGNMENT} bytes");
-                return Err(EspError::Invalid { reason });
-            }
-        }
         put(&volume.root_dir(), &format!("{ENTRIES}/{name}"), edited(&entry, edit).as_bytes()).map_err(&failed)?;
     }
     volume.unmount().map_err(&failed)?;
