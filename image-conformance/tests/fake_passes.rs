@@ -1,4 +1,5 @@
 //! The whole kit passes on the in-memory cloud, on a paused clock and, sampled, in real time without snapshots.
+#![expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails its test")]
 
 mod builder {
     image_conformance::builder_conformance!(image_conformance::fake::FakeCloud::rig);

@@ -193,3 +193,16 @@ async fn dropping_the_handle_unwinds_at_any_moment() {
     }
     assert_eq!(ends.len(), 2, "both before and after the commit: {ends:?}");
 }
+
+/// A task that a plugin left behind cannot create anything while the run unwinds: nobody would undo it.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_created_while_the_run_unwinds() {
+    let (cloud, cx) = (FakeCloud::default(), context(&MemoryStore::default()).await);
+    let handle = pipeline(&cloud).scanner(FakeScanner::covering(0)).start(&cx);
+    sleep(Duration::from_secs(5)).await; // it has failed, and its instance is not visible yet
+    let before = calls(&cloud, "create");
+    let error = FakePlugin::new(&cloud).create(&cx, "image", &[], "").await.map(drop).unwrap_err();
+    assert!(error.to_string().contains("the run is unwinding"), "{error}");
+    assert_eq!(handle.wait().await.unwrap_err().cause.kind(), ErrorKind::PolicyViolation);
+    assert_eq!((calls(&cloud, "create"), cloud.ids().len()), (before, 0));
+}
