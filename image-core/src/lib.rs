@@ -13,9 +13,9 @@ mod distributor;
 mod error;
 mod event;
 mod fingerprint;
+mod graph;
 #[cfg(test)]
 mod host_machine;
-mod graph;
 mod image;
 pub mod journal;
 mod machine;

@@ -10,8 +10,9 @@ use crate::{
     tagged::{self, Tags},
 };
 use image_core::{
-    ApprovedImage, Captured, Change, ContentDigest, Context, CreateError, Created, Distributor, Error, ErrorKind, Found,
-    Guard, Image, ImageKind, Keep, Kind, Query, Resource, Result, RunReport, Scope, State, Target, Undo, Undone, async_trait,
+    ApprovedImage, Captured, Change, ContentDigest, Context, CreateError, Created, Distributor, Error, ErrorKind,
+    Found, Guard, Image, ImageKind, Keep, Kind, Query, Resource, Result, RunReport, Scope, State, Target, Undo, Undone,
+    async_trait,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -182,7 +183,8 @@ impl LocalStore {
         let file = path.join(MANIFEST);
         match fs::read(&file) {
             Ok(text) if kept => {
-                let broken = |e| Error::new(ErrorKind::Conflict, format!("{} cannot be read", file.display())).with_source(e);
+                let broken =
+                    |e| Error::new(ErrorKind::Conflict, format!("{} cannot be read", file.display())).with_source(e);
                 serde_json::from_slice(&text).map(Some).map_err(broken)
             }
             Ok(_) => Ok(None),
@@ -328,7 +330,8 @@ impl Undo for LocalStore {
         let (this, token, keep) = (self.clone(), created.token.clone(), *keep);
         blocking(move || {
             let found = this.directories()?.into_iter().find(|found| found.tags.token() == token);
-            let missing = || Error::new(ErrorKind::NotFound, format!("no image with token {token} is there to be kept"));
+            let missing =
+                || Error::new(ErrorKind::NotFound, format!("no image with token {token} is there to be kept"));
             tagged::keep(&found.ok_or_else(missing)?.path, &keep)
         })
         .await
@@ -386,8 +389,9 @@ impl Distributor for LocalStore {
             let path = this.root.join(&name).join(&version);
             let file = path.join(MANIFEST);
             let text = fs::read(&file).map_err(|e| Error::io("read", &file, e))?;
-            let manifest: Manifest = serde_json::from_slice(&text)
-                .map_err(|e| Error::new(ErrorKind::Conflict, format!("{} cannot be read", file.display())).with_source(e))?;
+            let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| {
+                Error::new(ErrorKind::Conflict, format!("{} cannot be read", file.display())).with_source(e)
+            })?;
             // A file that was proved before it was kept, and not written since, is what it was.
             let proved = tagged::read(&path)?.is_some_and(|tags| tags.state() == State::Kept);
             for (file, expected) in &manifest.files {

@@ -3,8 +3,8 @@
 mod support;
 
 use image_core::{
-    Check, Command, Context, Fingerprint, Layer, Machine, MachineExt, MemoryStore, Pipeline, Provisioner, Report, Result,
-    Subject, ValidationStage, Validator, async_trait,
+    Check, Command, Context, Fingerprint, Layer, Machine, MachineExt, MemoryStore, Pipeline, Provisioner, Report,
+    Result, Subject, ValidationStage, Validator, async_trait,
 };
 use image_local::{BootVia, LocalBuilder, LocalStore, Source};
 use std::{fs, path::Path};
@@ -52,7 +52,9 @@ impl Validator for Has {
 }
 
 fn pipeline(root: &Path, fixture: &Path, application: &str) -> (Pipeline, LocalStore) {
-    let builder = LocalBuilder::open(root.join("builder"), Source::tar(fixture.join("rootfs.tar"))).unwrap().boot_via(BootVia::Kernel);
+    let builder = LocalBuilder::open(root.join("builder"), Source::tar(fixture.join("rootfs.tar")))
+        .unwrap()
+        .boot_via(BootVia::Kernel);
     let store = LocalStore::open(root.join("store")).unwrap();
     let pipeline = Pipeline::new("busybox")
         .builder(builder)

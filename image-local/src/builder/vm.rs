@@ -7,9 +7,7 @@ use crate::{
     qemu::{self, Accelerator, Boot, BootSpec, Firmware, agent},
     tagged::Tags,
 };
-use image_core::{
-    Context, Error, ErrorKind, Handle, Image, Launched, MachineInfo, OutputLines, Result, Stream,
-};
+use image_core::{Context, Error, ErrorKind, Handle, Image, Launched, MachineInfo, OutputLines, Result, Stream};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -66,7 +64,7 @@ impl LocalBuilder {
                 }
                 BootVia::Kernel => {
                     let files = disk::boot_files(&raw)?;
-                    let (kernel, initrd) = (work.join("vmlinuz"), work.join("initrd"));
+                    let (kernel, initrd) = (work.join("image-kernel"), work.join("image-initrd"));
                     std::fs::write(&kernel, &files.kernel).map_err(|e| Error::io("write", &kernel, e))?;
                     std::fs::write(&initrd, &files.initrd).map_err(|e| Error::io("write", &initrd, e))?;
                     disk::qcow2::overlay(&raw, disk::qcow2::BackingFormat::Raw, size, &[], &disk)?;
