@@ -239,10 +239,13 @@ mod tests {
     #[test]
     fn a_scope_id_is_written_once_and_tells_directories_apart() {
         let dir = tempfile::tempdir().unwrap();
-        let ids: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| scope_id(dir.path(), "local"))).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap().unwrap()).collect()
+        let ids = std::sync::Mutex::new(vec![]);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| ids.lock().unwrap().push(scope_id(dir.path(), "local").unwrap()));
+            }
         });
+        let ids = ids.into_inner().unwrap();
         assert!(ids.windows(2).all(|pair| pair[0] == pair[1]), "{ids:?}");
         assert_eq!(scope_id(dir.path(), "store").unwrap_err().kind(), ErrorKind::Conflict);
     }

@@ -1,4 +1,5 @@
 //! A whole pipeline on real parts: a busybox root file system, a sandbox, a disk, QEMU, a store.
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 
