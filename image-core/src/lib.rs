@@ -33,7 +33,8 @@ pub use builder::{
     Role, Source,
 };
 pub use context::{
-    Context, ContextBuilder, CreateError, CreateRequest, Created, FaultSide, Faults, Guard, Leftovers, Stuck, Target,
+    Context, ContextBuilder, CreateError, CreateRequest, Created, FaultSide, Faults, Guard, Leftovers, OutputLines,
+    Stuck, Target,
 };
 pub use distributor::Distributor;
 pub use error::{Error, ErrorClass, ErrorKind, Result};

@@ -4,12 +4,14 @@ mod commit;
 mod create;
 mod faults;
 mod guard;
+mod lines;
 mod open;
 mod unwind;
 
 pub use create::{CreateError, CreateRequest, Created, Target};
 pub use faults::{FaultSide, Faults};
 pub use guard::Guard;
+pub use lines::OutputLines;
 pub use open::ContextBuilder;
 pub use unwind::{Leftovers, Stuck};
 
