@@ -1,4 +1,5 @@
 //! The direction of dependencies between the crates of this workspace.
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use serde_json::Value;
 use std::{collections::BTreeMap, path::Path, process::Command};
