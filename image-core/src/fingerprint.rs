@@ -68,12 +68,17 @@ pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
 pub async fn sha256_file(path: impl AsRef<Path>) -> Result<String> {
     let path = path.as_ref().to_owned();
     tokio::task::spawn_blocking(move || {
-        let mut hash = Sha256::new();
-        let mut file = std::fs::File::open(&path).map_err(|e| Error::io("open", &path, e))?;
-        std::io::copy(&mut file, &mut HashWriter(&mut hash)).map_err(|e| Error::io("read", &path, e))?;
-        Ok(hex(&hash.finalize()))
+        let file = std::fs::File::open(&path).map_err(|e| Error::io("open", &path, e))?;
+        sha256_read(file).map_err(|e| Error::io("read", &path, e))
     })
     .await?
+}
+
+/// SHA-256 of all that is left to read, in hexadecimal. Blocks.
+pub(crate) fn sha256_read(mut bytes: impl std::io::Read) -> std::io::Result<String> {
+    let mut hash = Sha256::new();
+    std::io::copy(&mut bytes, &mut HashWriter(&mut hash))?;
+    Ok(hex(&hash.finalize()))
 }
 
 struct HashWriter<'a>(&'a mut Sha256);

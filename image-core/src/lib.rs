@@ -13,18 +13,24 @@ mod distributor;
 mod error;
 mod event;
 mod fingerprint;
+#[cfg(test)]
+mod host_machine;
 mod image;
 pub mod journal;
 mod machine;
+mod per_run;
 mod pipeline;
+pub mod provision;
 mod record;
 mod recover;
 mod report;
 mod scan;
 mod secret;
+pub mod sink;
 mod stage;
 mod time;
 mod undo;
+pub mod validate;
 pub mod wait;
 
 pub use approve::{ApprovedImage, Policy};
@@ -51,7 +57,7 @@ pub use pipeline::{
     WantsBuilder,
 };
 pub use record::{BuildRecord, DistributionRecord, ImageRecord, LayerRecord, Revision, RunReport, StageRecord};
-pub use recover::{ReapOutcome, Reaped, Recovered, reap, recover, recover_with};
+pub use recover::{ReapOutcome, Reaped, Recovered, reap, recover, recover_with, unfinished};
 pub use report::{Check, Report, ValidationStage, Verdict};
 pub use scan::{Coverage, Finding, ScanPolicy, ScanReport, Severity, SeverityLimit};
 pub use secret::Secret;

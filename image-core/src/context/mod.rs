@@ -220,6 +220,9 @@ impl Context {
         match body {
             EventBody::Message { text } => EventBody::Message { text: self.redact(text) },
             EventBody::Output { stream, text } => EventBody::Output { stream, text: self.redact(text) },
+            EventBody::Progress { done, total, detail } => {
+                EventBody::Progress { done, total, detail: self.redact(detail) }
+            }
             EventBody::Warning { text } => EventBody::Warning { text: self.redact(text) },
             EventBody::Retrying { attempt, error, after_ms } => {
                 EventBody::Retrying { attempt, error: self.redact(error), after_ms }
@@ -274,5 +277,19 @@ impl Context {
             written
         });
         task.await?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host_machine::context;
+
+    #[tokio::test]
+    async fn what_a_wait_saw_shows_no_secret() {
+        let (cx, events) = context().await;
+        cx.learn_secret(&Secret::new("hunter22"));
+        cx.progress(0, None, "waiting: refused hunter22");
+        assert!(events.text().contains("refused ***") && !events.text().contains("hunter22"));
     }
 }
