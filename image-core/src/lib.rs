@@ -13,6 +13,7 @@ mod distributor;
 mod error;
 mod event;
 mod fingerprint;
+mod graph;
 #[cfg(test)]
 mod host_machine;
 mod image;
@@ -46,6 +47,7 @@ pub use distributor::Distributor;
 pub use error::{Error, ErrorClass, ErrorKind, Result};
 pub use event::{Event, EventBody, EventSink, StageOutcome, Stream};
 pub use fingerprint::{Fingerprint, sha256, sha256_file};
+pub use graph::{BuildGraph, GraphHandle, GraphOutcome, GraphReport, NodeOutcome, NodeReport};
 pub use image::{Architecture, BootMode, ContentDigest, Image, ImageKind, Platform, Scope};
 pub use journal::{Change, Entry, FileStore, Journal, JournalStore, Keep, Kind, MemoryStore, Record, Resource, State};
 pub use machine::{

@@ -23,8 +23,7 @@ impl Context {
         let Some(commit) = self.ledger().committing.clone() else { return Ok(()) };
         let members: Vec<Resource> = {
             let ledger = self.ledger();
-            let named = ledger.open.iter().map(|open| &open.resource).filter(|r| commit.set.contains(&r.token));
-            named.cloned().collect()
+            commit.set.iter().filter_map(|token| ledger.open.get(token)).map(|open| open.resource.clone()).collect()
         };
         for member in members.iter().filter(|member| member.change.is_none()) {
             self.undoers().proven(self, member).await?.keep(self, member, &commit.keep).await?;

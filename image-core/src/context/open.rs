@@ -2,8 +2,8 @@
 
 use super::{Context, Faults, Run};
 use crate::{
-    Error, ErrorKind, EventSink, Journal, JournalStore, Record, Result, Timestamp, journal::FORMAT_VERSION,
-    journal::ledger::Ledger, secret::Redactor,
+    Error, ErrorKind, EventSink, Journal, JournalStore, MemoryStore, Record, Result, Timestamp,
+    journal::FORMAT_VERSION, journal::ledger::Ledger, secret::Redactor,
 };
 use std::{
     sync::{Arc, OnceLock},
@@ -117,6 +117,17 @@ impl ContextBuilder {
     pub fn faults(mut self, faults: Faults) -> Self {
         self.faults = faults;
         self
+    }
+
+    /// The run's id, and the settings with it set.
+    pub(crate) fn with_fixed_run_id(self) -> (String, Self) {
+        let run = self.run.clone().unwrap_or_else(fresh_run_id);
+        (run.clone(), self.run_id(run))
+    }
+    /// For a look at what would be done: of no run, without a trace and without an audience.
+    pub(crate) fn for_planning(self) -> Self {
+        let faults = Faults::default();
+        Self { store: Arc::new(MemoryStore::default()), run: None, sinks: vec![], faults, ..self }
     }
 
     /// Claims the journal and writes its first entry.

@@ -1,9 +1,12 @@
 //! Undoing what is open: newest first, past failures, until it is proven gone.
 
 use super::Context;
-use crate::{EventBody, Record, Resource, Result, Timestamp, Undone, journal::ledger::Open};
+use crate::{EventBody, Record, Resource, Result, Timestamp, Undone, journal::open_set::Open};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 use tokio::time::{Instant, sleep_until};
 
 /// A resource that could not be undone, and why.
@@ -142,17 +145,17 @@ impl Context {
     /// Open entries, newest first, less the members of a begun commit.
     fn candidates(&self, only: Option<&str>) -> Vec<Candidate> {
         let ledger = self.ledger();
-        let committing = |token: &String| ledger.committing.as_ref().is_some_and(|commit| commit.set.contains(token));
-        let wanted = |open: &&Open| {
-            let token = &open.resource.token;
-            only.is_none_or(|only| only == token) && !committing(token)
+        let committing: HashSet<&String> = ledger.committing.iter().flat_map(|commit| &commit.set).collect();
+        let open: Vec<&Open> = match only {
+            Some(token) => ledger.open.get(token).into_iter().collect(),
+            None => ledger.open.iter().rev().collect(),
         };
-        let candidate = |open: &Open| Candidate {
+        let candidate = |open: &&Open| Candidate {
             resource: open.resource.clone(),
             settles_at: open.settles_at,
             protected: ledger.unclear.contains(&open.resource.token),
         };
-        ledger.open.iter().rev().filter(wanted).map(candidate).collect()
+        open.iter().filter(|open| !committing.contains(&open.resource.token)).map(candidate).collect()
     }
 
     /// On a task of its own: a panic in a plugin's undo is one failed undo.

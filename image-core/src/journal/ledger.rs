@@ -1,15 +1,11 @@
 //! What a journal means: the fold of its records.
 
-use super::{Entry, Keep, Record, Resource};
-use crate::{Error, Timestamp};
+use super::{
+    Entry, Keep, Record, Resource,
+    open_set::{Open, OpenSet},
+};
+use crate::Error;
 use std::collections::BTreeSet;
-
-/// A resource that is open, and since when its absence proves something.
-#[derive(Debug)]
-pub(crate) struct Open {
-    pub(crate) resource: Resource,
-    pub(crate) settles_at: Timestamp,
-}
 
 /// A commit that has begun.
 #[derive(Clone, Debug)]
@@ -21,7 +17,7 @@ pub(crate) struct Commit {
 /// What is open, in order of creation, and what is kept.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    pub(crate) open: Vec<Open>,
+    pub(crate) open: OpenSet,
     pub(crate) committing: Option<Commit>,
     /// Members of a commit whose record may or may not have been written: neither undone nor kept by us.
     pub(crate) unclear: BTreeSet<String>,
@@ -38,7 +34,7 @@ impl Ledger {
                 self.open.push(Open { resource: resource.clone(), settles_at });
             }
             Record::Created { token, .. } | Record::Unclear { token, .. } => {
-                let Some(open) = self.open.iter_mut().find(|open| open.resource.token == *token) else { return };
+                let Some(open) = self.open.get_mut(token) else { return };
                 open.settles_at = entry.at.after(open.resource.kind.settle);
                 if let Record::Created { id, undo_data, .. } = &entry.record {
                     open.resource.id = Some(id.clone());
@@ -46,16 +42,13 @@ impl Ledger {
                 }
             }
             Record::Rejected { token, .. } | Record::Undone { token } => {
-                self.open.retain(|open| open.resource.token != *token);
+                self.open.remove(token);
             }
             Record::Committing { set, keep } => self.committing = Some(Commit { set: set.clone(), keep: *keep }),
             Record::Kept { set } => {
                 let keep = self.committing.take().map_or(Keep::FOREVER, |commit| commit.keep);
-                let (kept, open) = std::mem::take(&mut self.open)
-                    .into_iter()
-                    .partition::<Vec<Open>, _>(|open| set.contains(&open.resource.token));
-                self.open = open;
-                self.kept.extend(kept.into_iter().map(|open| (open.resource, keep)));
+                let kept = set.iter().filter_map(|token| self.open.remove(token));
+                self.kept.extend(kept.map(|open| (open.resource, keep)));
             }
             Record::Stage { .. } | Record::Started { .. } | Record::UndoFailed { .. } => {}
         }

@@ -6,6 +6,7 @@
 mod file;
 pub(crate) mod ledger;
 mod memory;
+pub(crate) mod open_set;
 
 pub use file::FileStore;
 pub use memory::MemoryStore;

@@ -44,6 +44,10 @@ pub struct RunError {
 }
 
 impl RunError {
+    /// Of a run that never began, or whose end nobody saw.
+    pub(crate) fn before_run(cause: Error) -> Self {
+        Self { cause, committed: false, leftovers: Leftovers::default(), report: Box::default() }
+    }
     /// An exit code that tells whoever called who must act: 3 a gate said no, 2 the input is wrong, 130 cancelled,
     /// 1 anything else.
     pub fn exit_code(&self) -> u8 {
@@ -117,13 +121,7 @@ impl RunHandle {
     /// # Errors
     /// Why the run failed.
     pub async fn wait(mut self) -> Result<Outcome, RunError> {
-        let lost = |e: tokio::task::JoinError| RunError {
-            cause: e.into(),
-            committed: false,
-            leftovers: Leftovers::default(),
-            report: Box::default(),
-        };
-        (&mut self.task).await.unwrap_or_else(|e| Err(lost(e)))
+        (&mut self.task).await.unwrap_or_else(|e| Err(RunError::before_run(e.into())))
     }
 }
 

@@ -1,0 +1,7 @@
+//! What the benches share: a plugin that does nothing, and what the kernel says a process used.
+
+mod noop;
+mod usage;
+
+pub use noop::{Noop, pipeline};
+pub use usage::{Usage, cpu_of_children, pss_of_children};
