@@ -28,9 +28,8 @@ pub(crate) fn published(outcome: &Outcome, report: &Path, took: Duration) {
         None => "all layers were built".into(),
     };
     say(&format!("\ndone in {:.1} s: {work}", took.as_secs_f64()));
-    let booted: Vec<&Report> = record.images.iter().flat_map(|image| &image.booted).collect();
     say(&format!("  checked on the build machine: {}", count(record.build_reports.iter())));
-    say(&format!("  checked after a boot:         {}", count(booted.into_iter())));
+    say(&format!("  checked after a boot:         {}", count(record.images.iter().flat_map(|image| &image.booted))));
     record.opted_out.iter().for_each(|gate| say(&format!("  left out:                     {gate}")));
     let distribution = &outcome.report.distribution;
     for image in distribution.iter().flat_map(|distribution| &distribution.copies) {

@@ -1,6 +1,6 @@
 //! Events in words.
 
-use image_core::{EventBody, Report, StageOutcome, Verdict};
+use image_core::{Check, EventBody, Report, StageOutcome, Verdict};
 
 /// Milliseconds as people say them.
 pub(crate) fn duration(milliseconds: u64) -> String {
@@ -23,8 +23,8 @@ pub(crate) fn mark(outcome: StageOutcome) -> &'static str {
 
 /// How many checks of a report passed, and each one that did not.
 pub(crate) fn report(report: &Report) -> Vec<String> {
-    let applied: Vec<_> = report.checks.iter().filter(|check| check.verdict != Verdict::NotApplicable).collect();
-    let (passed, others): (Vec<_>, Vec<_>) = applied.iter().partition(|check| check.verdict == Verdict::Pass);
+    let applied: Vec<&Check> = report.checks.iter().filter(|check| check.verdict != Verdict::NotApplicable).collect();
+    let (passed, others): (Vec<&Check>, Vec<&Check>) = applied.iter().partition(|check| check.verdict == Verdict::Pass);
     let mut lines = vec![format!("{}: {} of {} checks passed", report.validator, passed.len(), applied.len())];
     lines.extend(others.iter().map(|check| format!("  {}: {}: {}", check.verdict, check.id, check.message)));
     lines
@@ -33,7 +33,7 @@ pub(crate) fn report(report: &Report) -> Vec<String> {
 /// What should be said at once, whatever stage it is from. Nothing for what only moves a display.
 pub(crate) fn notice(body: &EventBody) -> Vec<String> {
     match body {
-        EventBody::Message { text } => vec![text.clone()],
+        EventBody::Message { text } => text.lines().map(str::to_owned).collect(),
         EventBody::Paused { error, shell } => {
             let mut lines = vec![format!("PAUSED: {error}")];
             lines.extend(shell.iter().map(|shell| format!("  look around with: {shell}")));
@@ -70,7 +70,7 @@ pub(crate) fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image_core::{Check, ValidationStage};
+    use image_core::ValidationStage;
 
     #[test]
     fn durations_are_short() {
