@@ -40,11 +40,6 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         .without_scan("an example");
     let cx = Context::builder(MemoryStore::default()).sink(examples::Terminal::new()).open().await?;
     let outcome = pipeline.run(&cx).await?;
-    examples_say(&format!("built {}", outcome.images[0]));
+    examples::say(&format!("built {}", outcome.images[0]));
     Ok(())
-}
-
-#[expect(clippy::print_stdout, reason = "it talks to the person who called it")]
-fn examples_say(line: &str) {
-    println!("{line}");
 }

@@ -7,7 +7,7 @@ mod image;
 mod options;
 mod summary;
 
-use examples::Terminal;
+use examples::{Terminal, say};
 use image_core::{
     Canceller, Context, ErrorKind, EventSink, FileStore, Pipeline, Result, Revision, recover_with,
     sink::{JsonLines, LogFiles},
@@ -16,7 +16,6 @@ use image_core::{
 use image_local::LocalStore;
 use options::{OnError, Options};
 use std::{process::ExitCode, sync::Arc, time::Instant};
-use summary::say;
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -1,13 +1,8 @@
 //! What a run did, in words.
 
+use examples::say;
 use image_core::{Outcome, Recovered, Report, RunError, Verdict};
 use std::{path::Path, time::Duration};
-
-/// For people; standard output belongs to programs.
-#[expect(clippy::print_stderr, reason = "it talks to the person who called it")]
-pub(crate) fn say(text: &str) {
-    eprintln!("{text}");
-}
 
 pub(crate) fn recovered(recovered: &Recovered) {
     let left = recovered.leftovers.stuck.len();
