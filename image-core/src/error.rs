@@ -145,6 +145,30 @@ impl Error {
         self
     }
 
+    /// The same error with its texts replaced. A source stays as it is where nothing of it is, and becomes text otherwise.
+    pub(crate) fn map_text(self, map: impl Fn(String) -> String) -> Self {
+        let Inner { kind, retryable, message, operation, context, source } = *self.0;
+        let source = source.map(|source| {
+            let (shown, mut text) = (format!("{source:?}"), source.to_string());
+            let mut next = source.source();
+            while let Some(inner) = next {
+                text = format!("{text}: {inner}");
+                next = inner.source();
+            }
+            let mapped = map(text.clone());
+            if mapped == text && map(shown.clone()) == shown { source } else { mapped.into() }
+        });
+        let context = context.into_iter().map(|(key, value)| (key, map(value))).collect();
+        Self(Box::new(Inner {
+            kind,
+            retryable,
+            message: map(message),
+            operation: operation.map(&map),
+            context,
+            source,
+        }))
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -110,6 +110,11 @@ impl Report {
         self.checks.iter().filter(|check| check.verdict == verdict).count()
     }
 
+    /// Whether it has checks, and none of them applies to what it looked at.
+    pub fn is_not_applicable(&self) -> bool {
+        !self.checks.is_empty() && self.count(Verdict::NotApplicable) == self.checks.len()
+    }
+
     /// Passes only when something passed and nothing failed or is unknown.
     ///
     /// # Errors

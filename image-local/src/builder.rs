@@ -18,8 +18,8 @@ use crate::{
 };
 use image_core::{
     Architecture, BootMode, BuildSpec, Builder, Cached, Capabilities, Capture, Captured, Checked, Context, CreateError,
-    Created, Error, ErrorKind, Fingerprint, Guard, Handle, Image, ImageKind, Kind, Launch, Launched, MachineInfo, Network,
-    Platform, Result, Role, Scope, State, async_trait, quote,
+    Created, Error, ErrorKind, Fingerprint, Guard, Handle, Image, ImageKind, Kind, Launch, Launched, MachineInfo,
+    Network, Platform, Result, Role, Scope, State, async_trait, quote,
 };
 use settings::Settings;
 use std::{
@@ -182,9 +182,9 @@ impl LocalBuilder {
 fn read_image(directory: &Path) -> Result<Option<Image>> {
     let file = directory.join(IMAGE);
     match std::fs::read(&file) {
-        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|e| {
-            Error::new(ErrorKind::Conflict, format!("{} cannot be read", file.display())).with_source(e)
-        }),
+        Ok(text) => serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|e| Error::new(ErrorKind::Conflict, format!("{} cannot be read", file.display())).with_source(e)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Error::io("read", &file, e)),
     }
@@ -247,7 +247,8 @@ impl Builder for LocalBuilder {
             _ => sandbox::Network::Host,
         };
         let sandbox = Sandbox::new(&rootfs, &work.join("sandbox"), network, *privilege)?;
-        let shell = format!("unshare --mount --pid --fork --mount-proc chroot {} /bin/sh", quote(&rootfs.to_string_lossy()));
+        let shell =
+            format!("unshare --mount --pid --fork --mount-proc chroot {} /bin/sh", quote(&rootfs.to_string_lossy()));
         let info = MachineInfo::new(guard.id(), self.platform(), false).with_shell(shell);
         let machine = std::sync::Arc::new(SandboxMachine::new(info, sandbox));
         let handle = Handle::new(Build { rootfs, privilege: *privilege });

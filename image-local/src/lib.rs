@@ -15,4 +15,4 @@ mod tagged;
 
 pub use builder::{BootVia, LocalBuilder};
 pub use source::Source;
-pub use store::{LocalStore, Manifest};
+pub use store::{LocalStore, Manifest, PublishedFile};

@@ -104,10 +104,22 @@ fn oci_name(architecture: Architecture) -> Result<&'static str> {
 #[derive(Clone, Debug)]
 pub(crate) enum Base {
     /// An image of this builder, of another pipeline.
-    Image { image: Image, directory: PathBuf },
-    Oci { layout: OciLayout, image: Box<OciImage> },
-    Suite { suite: Suite, pinned: Pinned },
-    Tar { path: PathBuf, sha256: String },
+    Image {
+        image: Image,
+        directory: PathBuf,
+    },
+    Oci {
+        layout: OciLayout,
+        image: Box<OciImage>,
+    },
+    Suite {
+        suite: Suite,
+        pinned: Pinned,
+    },
+    Tar {
+        path: PathBuf,
+        sha256: String,
+    },
 }
 
 impl Base {
@@ -183,8 +195,7 @@ async fn piped(
     let (reader, writer) = std::io::pipe().map_err(|e| Error::io("make a pipe to", "tar", e))?;
     let writing = async { tokio::task::spawn_blocking(move || write(writer)).await? };
     let unpacking = async { Ok(extract(privilege, reader, rootfs).await?) };
-    let (written, unpacked): (Result<()>, Result<()>) =
-        cx.race(async { Ok(tokio::join!(writing, unpacking)) }).await?;
+    let (written, unpacked): (Result<()>, Result<()>) = cx.race(async { Ok(tokio::join!(writing, unpacking)) }).await?;
     // What is wrong with the archive explains what tar says of it.
     written.and(unpacked)
 }

@@ -10,14 +10,16 @@ use crate::{
     tagged::{self, Tags},
 };
 use image_core::{
-    ApprovedImage, Captured, Change, ContentDigest, Context, CreateError, Created, Distributor, Error, ErrorKind, Found,
-    Guard, Image, ImageKind, Keep, Kind, Query, Resource, Result, RunReport, Scope, State, Target, Undo, Undone, async_trait,
+    ApprovedImage, Captured, Change, ContentDigest, Context, CreateError, Created, Distributor, Error, ErrorKind,
+    Found, Guard, Image, ImageKind, Keep, Kind, Query, Resource, Result, RunReport, Scope, State, Target, Undo, Undone,
+    async_trait,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -52,8 +54,36 @@ pub struct Manifest {
     pub digest: ContentDigest,
     /// The run that built it.
     pub run: String,
-    /// Its files: SHA-256 in hexadecimal, by file name.
-    pub files: BTreeMap<String, String>,
+    /// Its files, by name.
+    pub files: BTreeMap<String, PublishedFile>,
+}
+
+/// One file of a published image.
+#[non_exhaustive]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct PublishedFile {
+    /// SHA-256 in hexadecimal, over all bytes: what `sha256sum` says.
+    pub sha256: String,
+    /// Length in bytes, holes included.
+    pub bytes: u64,
+    /// When it was written last, in nanoseconds since 1970.
+    pub modified_ns: i128,
+}
+
+impl PublishedFile {
+    fn read(path: &Path, sha256: String) -> Result<Self> {
+        let (bytes, modified_ns) = Self::stat(path)?;
+        Ok(Self { sha256, bytes, modified_ns })
+    }
+    fn stat(path: &Path) -> Result<(u64, i128)> {
+        let meta = fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
+        let (seconds, nanos) = (meta.mtime(), meta.mtime_nsec());
+        Ok((meta.len(), i128::from(seconds) * 1_000_000_000 + i128::from(nanos)))
+    }
+    /// Whether the file was not written since.
+    fn is_untouched(&self, path: &Path) -> Result<bool> {
+        Ok(Self::stat(path)? == (self.bytes, self.modified_ns))
+    }
 }
 
 impl LocalStore {
@@ -153,7 +183,8 @@ impl LocalStore {
         let file = path.join(MANIFEST);
         match fs::read(&file) {
             Ok(text) if kept => {
-                let broken = |e| Error::new(ErrorKind::Conflict, format!("{} cannot be read", file.display())).with_source(e);
+                let broken =
+                    |e| Error::new(ErrorKind::Conflict, format!("{} cannot be read", file.display())).with_source(e);
                 serde_json::from_slice(&text).map(Some).map_err(broken)
             }
             Ok(_) => Ok(None),
@@ -182,8 +213,9 @@ impl LocalStore {
         for role in PARTS {
             let Some(source) = approved.image().parts.get(role) else { continue };
             let file = format!("disk.{role}");
-            let digest = copy_file(Path::new(source), &new.join(&file))?;
-            files.insert(file, digest);
+            let path = new.join(&file);
+            let digest = copy_file(approved, role, Path::new(source), &path)?;
+            files.insert(file, PublishedFile::read(&path, digest)?);
         }
         if files.is_empty() {
             let message = format!("{} has neither a raw nor a qcow2 file", approved.image());
@@ -203,10 +235,16 @@ impl LocalStore {
         }
         tagged::write_atomically(&new.join(MANIFEST), &tagged::to_json(&manifest)?)?;
         let place = parent.join(version);
-        fs::set_permissions(&new, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .and_then(|()| fs::rename(&new, &place))
-            .map_err(|e| Error::io("put in place", &place, e))?;
-        tagged::sync(&parent)
+        let placed = fs::set_permissions(&new, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .and_then(|()| fs::rename(&new, &place));
+        match placed {
+            Ok(()) => tagged::sync(&parent),
+            Err(e) if e.kind() == std::io::ErrorKind::DirectoryNotEmpty => {
+                let message = format!("another run is publishing {name}/{version}; run again when it is over");
+                Err(Error::new(ErrorKind::Conflict, message))
+            }
+            Err(e) => Err(Error::io("put in place", &place, e)),
+        }
     }
 }
 
@@ -228,13 +266,17 @@ fn name_of(approved: &ApprovedImage) -> Result<(String, String)> {
     Ok((name.clone(), version.to_owned()))
 }
 
-/// Copies a file read-only and durably, holes kept, and returns the SHA-256 of what was written.
-fn copy_file(from: &Path, to: &Path) -> Result<String> {
+/// Copies a file read-only and durably, holes kept, and returns the SHA-256 that the copy must have; `verify` proves it.
+fn copy_file(approved: &ApprovedImage, role: &str, from: &Path, to: &Path) -> Result<String> {
     crate::disk::sparse::copy(from, to).map_err(|e| Error::io("copy to", to, e))?;
     let sealed = fs::set_permissions(to, std::os::unix::fs::PermissionsExt::from_mode(0o444));
     let synced = sealed.and_then(|()| fs::File::open(to)).and_then(|file| file.sync_all());
     synced.map_err(|e| Error::io("write", to, e))?;
-    digest(to)
+    match &approved.image().digest {
+        // What was approved is what the copy is held against.
+        ContentDigest::Raw { sha256 } if role == "raw" => Ok(sha256.clone()),
+        _ => digest(from),
+    }
 }
 
 async fn blocking<T: Send + 'static>(f: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
@@ -288,7 +330,8 @@ impl Undo for LocalStore {
         let (this, token, keep) = (self.clone(), created.token.clone(), *keep);
         blocking(move || {
             let found = this.directories()?.into_iter().find(|found| found.tags.token() == token);
-            let missing = || Error::new(ErrorKind::NotFound, format!("no image with token {token} is there to be kept"));
+            let missing =
+                || Error::new(ErrorKind::NotFound, format!("no image with token {token} is there to be kept"));
             tagged::keep(&found.ok_or_else(missing)?.path, &keep)
         })
         .await
@@ -346,13 +389,19 @@ impl Distributor for LocalStore {
             let path = this.root.join(&name).join(&version);
             let file = path.join(MANIFEST);
             let text = fs::read(&file).map_err(|e| Error::io("read", &file, e))?;
-            let manifest: Manifest = serde_json::from_slice(&text)
-                .map_err(|e| Error::new(ErrorKind::Conflict, format!("{} cannot be read", file.display())).with_source(e))?;
+            let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| {
+                Error::new(ErrorKind::Conflict, format!("{} cannot be read", file.display())).with_source(e)
+            })?;
+            // A file that was proved before it was kept, and not written since, is what it was.
+            let proved = tagged::read(&path)?.is_some_and(|tags| tags.state() == State::Kept);
             for (file, expected) in &manifest.files {
                 let file = path.join(file);
+                if proved && expected.is_untouched(&file)? {
+                    continue;
+                }
                 let actual = digest(&file)?;
-                if actual != *expected {
-                    let message = format!("{} is {actual} and not {expected}", file.display());
+                if actual != expected.sha256 {
+                    let message = format!("{} is {actual} and not {}", file.display(), expected.sha256);
                     return Err(Error::new(ErrorKind::PolicyViolation, message));
                 }
             }

@@ -85,7 +85,8 @@ pub(crate) fn read(path: &Path) -> Result<Option<Tags>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(Error::io("read", &file, e)),
     };
-    let broken = |e| Error::new(ErrorKind::Conflict, format!("the tags in {} cannot be read", file.display())).with_source(e);
+    let broken =
+        |e| Error::new(ErrorKind::Conflict, format!("the tags in {} cannot be read", file.display())).with_source(e);
     serde_json::from_slice(&text).map(Some).map_err(broken)
 }
 
@@ -121,7 +122,8 @@ pub(crate) fn list(parent: &Path) -> Result<Vec<Tagged>> {
 
 /// What a directory is taken for whose creation or removal was cut short.
 fn untagged(path: &Path, token: &str) -> Result<Tags> {
-    let modified = fs::symlink_metadata(path).and_then(|meta| meta.modified()).map_err(|e| Error::io("read", path, e))?;
+    let modified =
+        fs::symlink_metadata(path).and_then(|meta| meta.modified()).map_err(|e| Error::io("read", path, e))?;
     let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
     let made = Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
     let tags = Tags::default().with("token", token).with("state", State::Temporary.as_str());
@@ -215,7 +217,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         make_private(&dir.path().join(".new-t0")).unwrap();
         let path = create(dir.path(), "t1", &tags("t1")).unwrap();
-        let mut found: Vec<_> = list(dir.path()).unwrap().into_iter().map(|t| (t.tags.token().to_owned(), t.tags.state())).collect();
+        let mut found: Vec<_> =
+            list(dir.path()).unwrap().into_iter().map(|t| (t.tags.token().to_owned(), t.tags.state())).collect();
         found.sort_by(|a, b| a.0.cmp(&b.0));
         assert_eq!(found, [("t0".to_owned(), State::Temporary), ("t1".to_owned(), State::Temporary)]);
         let old = retire(&path, "t1").unwrap();
@@ -236,10 +239,13 @@ mod tests {
     #[test]
     fn a_scope_id_is_written_once_and_tells_directories_apart() {
         let dir = tempfile::tempdir().unwrap();
-        let ids: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| scope_id(dir.path(), "local"))).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap().unwrap()).collect()
+        let ids = std::sync::Mutex::new(vec![]);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| ids.lock().unwrap().push(scope_id(dir.path(), "local").unwrap()));
+            }
         });
+        let ids = ids.into_inner().unwrap();
         assert!(ids.windows(2).all(|pair| pair[0] == pair[1]), "{ids:?}");
         assert_eq!(scope_id(dir.path(), "store").unwrap_err().kind(), ErrorKind::Conflict);
     }

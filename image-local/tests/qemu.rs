@@ -1,5 +1,7 @@
 //! Guests that really boot. Skipped loudly without QEMU, firmware, or what the fixture is made of.
 
+#![expect(clippy::print_stderr, clippy::unwrap_used, reason = "helpers of tests, and a skipped test says so")]
+
 #[path = "support/disk.rs"]
 mod disk;
 mod support;

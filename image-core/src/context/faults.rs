@@ -1,5 +1,7 @@
 //! Faults that the conformance kit injects in the core, so that a plugin needs no hooks.
 
+use std::time::Duration;
+
 /// Where around a creating or changing call a fault strikes.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -22,6 +24,8 @@ pub struct Faults {
     pub cancel_at_poll: Option<u64>,
     /// Undoes and restores everything twice.
     pub undo_twice: bool,
+    /// How far the run's wall clock is ahead, so that an expiry can pass where real time has to.
+    pub clock_ahead: Duration,
 }
 
 impl Faults {
@@ -32,6 +36,10 @@ impl Faults {
     /// Cancels at the n-th poll.
     pub fn cancel_at_poll(n: u64) -> Self {
         Self { cancel_at_poll: Some(n), ..Self::default() }
+    }
+    /// Sets the run's wall clock ahead.
+    pub fn clock_ahead(by: Duration) -> Self {
+        Self { clock_ahead: by, ..Self::default() }
     }
     /// Undoes everything twice.
     #[must_use]

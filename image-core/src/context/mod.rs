@@ -16,12 +16,13 @@ pub use open::ContextBuilder;
 pub use unwind::{Leftovers, Stuck};
 
 use crate::{
-    Entry, Error, ErrorKind, Event, EventBody, EventSink, Journal, JournalStore, Record, Result, Secret, Stream,
-    Timestamp, Undoers, journal::ledger::Ledger, secret::Redactor,
+    Entry, Error, ErrorKind, Event, EventBody, EventSink, Journal, JournalStore, Record, Report, Result, Secret,
+    Stream, Timestamp, Undoers, journal::ledger::Ledger, secret::Redactor,
 };
 use serde_json::Value;
 use std::{
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
@@ -187,7 +188,10 @@ impl Context {
         }
         let event =
             Event { at: self.now(), run: self.run.id.clone(), stage: self.stage.to_string(), body: self.clean(body) };
-        self.run.sinks.iter().for_each(|sink| sink.emit(&event));
+        for sink in &self.run.sinks {
+            // A sink's bug is no reason to leave anything behind.
+            let _ = catch_unwind(AssertUnwindSafe(|| sink.emit(&event)));
+        }
     }
     /// Passes on a piece of what a command printed, as one event per line. A piece may end in the middle of a line only
     /// when it is the last one.
@@ -216,33 +220,65 @@ impl Context {
     pub fn redact(&self, text: impl Into<String>) -> String {
         self.run.redactor.redact(text.into())
     }
+    /// Without secrets. Every kind of event is named, so that a new one is not forgotten.
     fn clean(&self, body: EventBody) -> EventBody {
         match body {
+            EventBody::Created { kind, id } => EventBody::Created { kind, id: self.redact(id) },
+            EventBody::Kept { ids } => EventBody::Kept { ids: ids.into_iter().map(|id| self.redact(id)).collect() },
             EventBody::Message { text } => EventBody::Message { text: self.redact(text) },
             EventBody::Output { stream, text } => EventBody::Output { stream, text: self.redact(text) },
             EventBody::Progress { done, total, detail } => {
                 EventBody::Progress { done, total, detail: self.redact(detail) }
             }
-            EventBody::Warning { text } => EventBody::Warning { text: self.redact(text) },
+            EventBody::Paused { error, shell } => {
+                EventBody::Paused { error: self.redact(error), shell: shell.map(|shell| self.redact(shell)) }
+            }
+            EventBody::Report { report } => EventBody::Report { report: self.clean_report(report) },
             EventBody::Retrying { attempt, error, after_ms } => {
                 EventBody::Retrying { attempt, error: self.redact(error), after_ms }
             }
+            EventBody::RunFinished { outcome, error } => {
+                EventBody::RunFinished { outcome, error: error.map(|text| self.redact(text)) }
+            }
+            EventBody::RunStarted | EventBody::StageStarted => body,
             EventBody::StageFinished { outcome, duration_ms, reason } => {
                 EventBody::StageFinished { outcome, duration_ms, reason: reason.map(|text| self.redact(text)) }
             }
-            EventBody::RunFinished { outcome, error } => {
-                EventBody::RunFinished { outcome, error: error.map(|text| self.redact(text)) }
+            EventBody::Undone { kind, id } => EventBody::Undone { kind, id: self.redact(id) },
+            EventBody::UndoFailed { kind, id, error } => {
+                EventBody::UndoFailed { kind, id: self.redact(id), error: self.redact(error) }
+            }
+            EventBody::Warning { text } => EventBody::Warning { text: self.redact(text) },
+        }
+    }
+    pub(crate) fn clean_report(&self, mut report: Report) -> Report {
+        for check in &mut report.checks {
+            check.id = self.redact(std::mem::take(&mut check.id));
+            check.message = self.redact(std::mem::take(&mut check.message));
+        }
+        report
+    }
+    pub(crate) fn clean_error(&self, error: Error) -> Error {
+        error.map_text(|text| self.redact(text))
+    }
+    pub(crate) fn clean_value(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.redact(text)),
+            Value::Array(all) => all.into_iter().map(|value| self.clean_value(value)).collect(),
+            Value::Object(all) => {
+                let clean = |(key, value): (String, Value)| (self.redact(key), self.clean_value(value));
+                Value::Object(all.into_iter().map(clean).collect())
             }
             other => other,
         }
     }
 
-    /// Records the output of a finished stage in the journal.
+    /// Records the output of a finished stage in the journal; secrets that the run knows are replaced in it.
     ///
     /// # Errors
     /// The journal's own.
     pub async fn record(&self, name: &str, output: Value) -> Result<()> {
-        self.append(Record::Stage { name: name.into(), output }).await
+        self.append(Record::Stage { name: name.into(), output: self.clean_value(output) }).await
     }
     /// Sets who undoes what, once; nothing can be created for an owner and scope without an undoer.
     ///

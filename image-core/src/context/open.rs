@@ -51,7 +51,7 @@ impl Context {
 
     /// A context over a journal that was claimed already.
     pub(crate) fn over(run: String, journal: Box<dyn Journal>, ledger: Ledger, settings: &ContextBuilder) -> Self {
-        let started = (Timestamp::from_system_clock(), Instant::now());
+        let started = (Timestamp::from_system_clock().after(settings.faults.clock_ahead), Instant::now());
         let lasts = settings.timeout.saturating_add(settings.unwind_for);
         let run = Run {
             id: run,

@@ -1,7 +1,7 @@
 //! Undoing what is open: newest first, past failures, until it is proven gone.
 
 use super::Context;
-use crate::{EventBody, Record, Resource, Result, Timestamp, Undone, journal::open_set::Open};
+use crate::{Error, EventBody, Record, Resource, Result, Timestamp, Undone, journal::open_set::Open};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -78,9 +78,18 @@ impl Context {
     /// dropped or aborted does not stop it.
     pub(crate) async fn undo_open(&self, only: Option<&str>) -> Vec<Stuck> {
         let (cx, only) = (self.shielded(self.run.unwind_for), only.map(str::to_owned));
+        let only_again = only.clone();
         let passes = async move { cx.undo_passes(only.as_deref()).await };
         // Not on the tracker: `close` may have closed it, and waits for creates only.
-        tokio::spawn(passes).await.unwrap_or_default()
+        match tokio::spawn(passes).await {
+            Ok(stuck) => stuck,
+            // Whatever ended the passes, what is open is not gone.
+            Err(e) => {
+                let reason = self.redact(Error::from(e).chain());
+                let stuck = |Candidate { resource, .. }| Stuck { resource, reason: reason.clone() };
+                self.candidates(only_again.as_deref()).into_iter().map(stuck).collect()
+            }
+        }
     }
 
     /// Passes over what is open, newest first, until all is gone or nothing moves any more.

@@ -97,8 +97,8 @@ impl JournalStore for FileStore {
 
     async fn entries(&self, run: &str) -> Result<Vec<Entry>> {
         let (path, run) = (self.path(run)?, run.to_owned());
-        blocking(move || match std::fs::read_to_string(&path) {
-            Ok(text) => parse_lines(&run, &text),
+        blocking(move || match std::fs::read(&path) {
+            Ok(bytes) => parse_bytes(&run, bytes),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(vec![]),
             Err(e) => Err(Error::io("read the journal", &path, e)),
         })
@@ -160,11 +160,19 @@ impl Journal for FileJournal {
     async fn entries(&self) -> Result<Vec<Entry>> {
         let (path, run) = (self.path.clone(), self.run.clone());
         blocking(move || {
-            let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read the journal", &path, e))?;
-            parse_lines(&run, &text)
+            let bytes = std::fs::read(&path).map_err(|e| Error::io("read the journal", &path, e))?;
+            parse_bytes(&run, bytes)
         })
         .await
     }
+}
+
+/// Parses what was read; a write may have been torn in the middle of a character.
+fn parse_bytes(run: &str, mut bytes: Vec<u8>) -> Result<Vec<Entry>> {
+    bytes.truncate(bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1));
+    let text = String::from_utf8(bytes)
+        .map_err(|e| Error::bug(format!("the journal of run {run} is not UTF-8")).with_source(e))?;
+    parse_lines(run, &text)
 }
 
 async fn blocking<T: Send + 'static>(f: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
@@ -209,6 +217,16 @@ mod tests {
         std::fs::write(&path, format!("{{\"at\":\n{whole}")).unwrap();
         let error = store.claim("r").await.unwrap().entries().await.unwrap_err();
         assert!(error.to_string().contains("line 1"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_write_torn_inside_a_character_is_dropped_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = FileStore::open(dir.path()).unwrap();
+        let mut bytes = (entry(1).to_line().unwrap() + "\n{\"at\":7,\"pipeline\":\"ü").into_bytes();
+        bytes.pop();
+        std::fs::write(dir.path().join("r.journal"), bytes).unwrap();
+        assert_eq!(store.entries("r").await.unwrap(), [entry(1)]);
     }
 
     #[tokio::test]

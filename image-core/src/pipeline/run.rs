@@ -152,6 +152,7 @@ impl Execution {
             Ok(()) => self.run_stages(&cx).await,
             Err(e) => Err(e),
         };
+        let ended = ended.map_err(|error| cx.clean_error(error));
         if let Err(cause) = &ended {
             self.quarantine(&cx, cause).await;
         }

@@ -102,6 +102,7 @@ impl Execution {
         self.stage(&cx, "release", |_| release(guards)).await?; // gone before anything else starts
 
         let Captured { image, guards, notes } = captured;
+        let notes = notes.into_iter().map(|(key, note)| (key, cx.clean_value(note))).collect();
         if last {
             self.hold(guards);
         } else if fingerprint.is_some() {
@@ -117,9 +118,19 @@ impl Execution {
         for provisioner in &layer.provisioners {
             self.provision(cx, "provision", provisioner, machine).await?;
         }
-        let of_image = definition.validators.iter().filter(|_| last);
-        for validator in layer.validators.iter().chain(of_image) {
-            let report = self.validate(cx, &**validator, Subject::BuildMachine(machine)).await?;
+        let subject = Subject::BuildMachine(machine);
+        for validator in &layer.validators {
+            let report = self.validate(cx, &**validator, subject).await?;
+            self.report().record.build_reports.push(report.clone());
+            report.require()?;
+        }
+        let boots = definition.policy.without_boot_validation.is_none();
+        for validator in definition.validators.iter().filter(|_| last) {
+            let report = self.validate(cx, &**validator, subject).await?;
+            // Whoever looks only at what a boot shows has a say after the boot, and must have one then.
+            if boots && report.is_not_applicable() {
+                continue;
+            }
             self.report().record.build_reports.push(report.clone());
             report.require()?;
         }
@@ -323,7 +334,7 @@ impl Execution {
         let step = Step::new(StepKind::Validate, validator.id(), machine);
         let attempt = |cx: Context| async move { validator.validate(&cx, subject).await };
         let body = |cx: Context| async move {
-            let mut report = self.step(&cx, step, attempt).await?;
+            let mut report = cx.clean_report(self.step(&cx, step, attempt).await?);
             report.at = cx.now();
             cx.emit(EventBody::Report { report: report.clone() });
             Ok(report)

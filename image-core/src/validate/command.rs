@@ -62,8 +62,9 @@ impl CommandCheck {
         );
         Self::new(format!("service {unit}: active"), script).cannot_tell(CANNOT_TELL).booted_only()
     }
-    /// An HTTP GET of `path` at a port, asked from the machine itself past any proxy, succeeds. It is asked with curl, wget or BusyBox, whichever is there; without any of them the verdict is unknown. Does not apply
-    /// where no init system runs.
+    /// An HTTP GET of `path` at a port, asked from the machine itself past any proxy, succeeds. It is asked with curl,
+    /// wget or BusyBox, whichever is there; without any of them the verdict is unknown. Does not apply where no init
+    /// system runs.
     pub fn port_answers(host: impl AsRef<str>, port: u16, path: impl AsRef<str>) -> Self {
         let url = format!("http://{}:{port}/{}", host.as_ref(), path.as_ref().trim_start_matches('/'));
         let word = quote(&url);

@@ -84,7 +84,12 @@ impl LocalBuilder {
 
     /// What a layer changed. Only a layer that reached the network can come out otherwise the next time; these paths are
     /// all that can differ then.
-    fn changes(&self, manifest: &Manifest, directory: &Path, parent: Option<&Image>) -> Result<Option<Vec<PathChange>>> {
+    fn changes(
+        &self,
+        manifest: &Manifest,
+        directory: &Path,
+        parent: Option<&Image>,
+    ) -> Result<Option<Vec<PathChange>>> {
         let Some(parent) = parent else { return Ok(None) };
         let below = read_manifest(self.directory_of(parent))?;
         let changes: Vec<PathChange> =

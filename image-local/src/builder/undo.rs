@@ -2,9 +2,7 @@
 
 use super::{LocalBuilder, OWNER, Place};
 use crate::{process, sandbox, tagged};
-use image_core::{
-    Context, Error, ErrorKind, Found, Keep, Query, Resource, Result, Scope, Undo, Undone, async_trait,
-};
+use image_core::{Context, Error, ErrorKind, Found, Keep, Query, Resource, Result, Scope, Undo, Undone, async_trait};
 use std::time::Duration;
 
 /// A killed process is gone in milliseconds, unless the kernel is busy writing for it.

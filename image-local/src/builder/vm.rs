@@ -7,9 +7,7 @@ use crate::{
     qemu::{self, Accelerator, Boot, BootSpec, Firmware, agent},
     tagged::Tags,
 };
-use image_core::{
-    Context, Error, ErrorKind, Handle, Image, Launched, MachineInfo, OutputLines, Result, Stream,
-};
+use image_core::{Context, Error, ErrorKind, Handle, Image, Launched, MachineInfo, OutputLines, Result, Stream};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -21,8 +19,11 @@ const READY_WITHIN: Duration = Duration::from_secs(600);
 /// Until the init system has started what it wants to start, well or not.
 const SETTLED_WITHIN: Duration = Duration::from_secs(600);
 
-/// Waits for systemd where there is systemd. What failed to start is for validators to say.
-const SETTLE: &str = "[ -d /run/systemd/system ] || exit 0; systemctl is-system-running --wait || true";
+/// Waits for systemd where the init system is systemd. Commands work before it has begun, so its socket is waited for
+/// first. What failed to start is for validators to say.
+const SETTLE: &str = "case $(readlink -f /sbin/init) in */systemd) ;; *) exit 0 ;; esac\n\
+                      until [ -S /run/systemd/private ]; do sleep 0.2; done\n\
+                      systemctl is-system-running --wait || true";
 
 impl LocalBuilder {
     pub(super) async fn boot_image(&self, cx: &Context, image: &Image) -> Result<Launched> {
@@ -66,7 +67,7 @@ impl LocalBuilder {
                 }
                 BootVia::Kernel => {
                     let files = disk::boot_files(&raw)?;
-                    let (kernel, initrd) = (work.join("vmlinuz"), work.join("initrd"));
+                    let (kernel, initrd) = (work.join("image-kernel"), work.join("image-initrd"));
                     std::fs::write(&kernel, &files.kernel).map_err(|e| Error::io("write", &kernel, e))?;
                     std::fs::write(&initrd, &files.initrd).map_err(|e| Error::io("write", &initrd, e))?;
                     disk::qcow2::overlay(&raw, disk::qcow2::BackingFormat::Raw, size, &[], &disk)?;

@@ -130,7 +130,7 @@ fn check(spec: &DiskSpec) -> Result<(), DiskError> {
         value: format!("{value:?}"),
         accepted: accepted.into(),
     };
-    if spec.size_bytes % gpt::SECTOR != 0 {
+    if !spec.size_bytes.is_multiple_of(gpt::SECTOR) {
         return Err(invalid("size_bytes", &spec.size_bytes, "a multiple of 512"));
     }
     if spec.boot == Boot::Uefi && !(esp::MINIMUM..=esp::MAXIMUM).contains(&spec.esp_bytes) {

@@ -31,8 +31,8 @@ const NAME_UNITS: usize = 36;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum GptError {
-    /// The table on the disk is none of ours, or damaged.
-    #[error("disk has no usable partition table: {reason}")]
+    /// The table is none of ours or damaged, or cannot be made.
+    #[error("partition table is not usable: {reason}")]
     Invalid {
         /// What is wrong.
         reason: &'static str,
@@ -115,14 +115,21 @@ pub fn usable(disk: u64) -> std::ops::Range<u64> {
 ///
 /// # Errors
 ///
-/// [`GptError::Misfit`] for a partition that overlaps another one or the table, or is not aligned.
+/// [`GptError::Misfit`] for a partition that overlaps another one or the table, is not aligned, or starts before the one
+/// that precedes it in the list; [`GptError::Invalid`] for too small a disk or too many partitions.
 pub fn write(file: &File, len: u64, disk_id: Uuid, partitions: &[Partition]) -> Result<(), GptError> {
     let mut free = usable(len);
+    if free.is_empty() {
+        return Err(GptError::Invalid { reason: "the disk is too small for a table and a partition" });
+    }
+    if partitions.len() > ENTRIES {
+        return Err(GptError::Invalid { reason: "there are more than 128 partitions" });
+    }
     let mut table = vec![0; ENTRIES * ENTRY];
     for (slot, partition) in table.chunks_mut(ENTRY).zip(partitions) {
         let Partition { start, len: bytes, .. } = *partition;
         let end = start.checked_add(bytes).filter(|end| *end <= free.end);
-        let aligned = start % ALIGNMENT == 0 && bytes % ALIGNMENT == 0 && bytes > 0;
+        let aligned = start.is_multiple_of(ALIGNMENT) && bytes.is_multiple_of(ALIGNMENT) && bytes > 0;
         let Some(end) = end.filter(|_| aligned && start >= free.start) else {
             return Err(GptError::Misfit { name: partition.name.clone(), start, len: bytes, disk: len });
         };
@@ -258,6 +265,9 @@ mod tests {
         for (start, len) in [(0, MIB), (MIB, 99 * MIB), (MIB + 512, MIB), (MIB, 0), (u64::MAX - MIB + 1, MIB)] {
             let error = write(image.as_file(), 100 * MIB, id, &[Partition::new(ESP, id, "p", start, len)]).unwrap_err();
             assert!(matches!(error, GptError::Misfit { .. }), "{error}");
+        }
+        for len in [0, 512, MIB] {
+            assert!(matches!(write(image.as_file(), len, id, &[]), Err(GptError::Invalid { .. })));
         }
         let [esp, root] = partitions();
         assert!(write(image.as_file(), 100 * MIB, id, &[root, esp]).is_err());

@@ -101,7 +101,7 @@ pub fn digest(path: &Path) -> io::Result<[u8; 32]> {
     let mut at = 0;
     let len = file.metadata()?.len();
     let ranges = DataRanges::new(&file)?.collect::<io::Result<Vec<_>>>()?;
-    for range in ranges.into_iter().chain([len..len]) {
+    for range in ranges.into_iter().chain(std::iter::once(len..len)) {
         let mut hole = range.start - at;
         while hole > 0 {
             let part = hole.min(CHUNK as u64);

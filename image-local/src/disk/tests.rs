@@ -120,9 +120,11 @@ fn kernels_behind_links_count() {
     tar.file("usr/lib/modules/6.12/vmlinuz", 0o600, b"kernel").symlink("boot/vmlinuz", "/usr/lib/modules/6.12/vmlinuz");
     tar.file("boot/initramfs-6.12.img", 0o600, b"initrd");
     tar.file("usr/lib/systemd/boot/efi/systemd-bootx64.efi", 0o644, b"loader");
+    // Six bytes are padded to eight: what follows an initrd must start at a multiple of four.
     let (image, report) = disk(&tar, &spec());
     assert_eq!(report.kernel_version.as_deref(), Some("6.12"));
-    assert_eq!(boot_files(image.path()).unwrap().kernel, b"kernel");
+    let files = boot_files(image.path()).unwrap();
+    assert_eq!((&files.kernel[..], &files.initrd[..]), (&b"kernel"[..], &b"initrd\0\0"[..]));
 }
 
 #[test]
@@ -166,9 +168,9 @@ fn too_small_a_system_partition_says_how_large_it_must_be() {
 
 #[test]
 fn edit_of_the_system_partition_is_a_set_of_patches() {
-    let (image, report) = disk(&rootfs(), &spec());
+    let (image, _) = disk(&rootfs(), &spec());
     let before = std::fs::read(image.path()).unwrap();
-    let extra: Vec<u8> = (0..300_001u32).map(|at| at as u8).collect();
+    let extra: Vec<u8> = (0..300_004u32).map(|at| at as u8).collect();
     let edit = EspEdit::default().with_first_initrd(extra.clone()).with_options("agent=1 quiet");
     let patches = esp_patches(image.path(), &edit).unwrap();
     assert!(before == std::fs::read(image.path()).unwrap(), "the disk changed");

@@ -3,13 +3,10 @@
 use super::{beside, learn, upload_file};
 use crate::qemu::{Guest, QemuError, Request};
 use image_core::{
-    Command, Context, Error, ErrorKind, ExecOutput, Exit, Machine, MachineInfo, Output, OutputLines, Result, Stream, Upload,
-    async_trait, quote,
+    Command, Context, Error, ErrorKind, ExecOutput, Exit, Machine, MachineInfo, Output, OutputLines, Result, Stream,
+    Upload, async_trait, quote,
 };
-use std::{
-    path::Path,
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 /// How much of a stream is spooled: the guest keeps it in memory.
 const SPOOL_LIMIT: u64 = 64 * 1024 * 1024;

@@ -3,8 +3,8 @@
 use super::learn;
 use crate::sandbox::{self, Program, Request, Sandbox};
 use image_core::{
-    Command, Context, Error, ErrorKind, ExecOutput, Exit, Machine, MachineInfo, Output, OutputLines, Result, Stream, Upload,
-    UploadSource, async_trait, quote,
+    Command, Context, Error, ErrorKind, ExecOutput, Exit, Machine, MachineInfo, Output, OutputLines, Result, Stream,
+    Upload, UploadSource, async_trait, quote,
 };
 use std::path::Path;
 

@@ -1,7 +1,8 @@
 //! The protocol on the virtio-serial port. Its other end is `agent/serve.sh`, which has the grammar.
 //!
 //! A result announces its lengths and is followed by the id of its request, so that no part of one can be taken for the
-//! whole. Every boot begins with a greeting; requests from before it are lost and never run.
+//! whole. Every boot begins with a greeting; requests from before it are lost and never run. A greeting in the middle of
+//! announced output is taken for output: the exchange then fails at its deadline rather than at once.
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -121,11 +122,7 @@ impl Channel {
 
     /// Waits for the first line of a result. May be dropped and called again.
     pub(crate) async fn announced(&mut self, id: u64) -> Result<Announced, ChannelError> {
-        // A greeting begins with an empty line.
-        let mut line = self.line().await?;
-        while line.is_empty() {
-            line = self.line().await?;
-        }
+        let line = self.answer().await?;
         let words: Vec<&str> = line.split(' ').collect();
         let parsed = match words[..] {
             ["result", of, exit, out, out_cut, err, err_cut] if of.parse() == Ok(id) => {
@@ -163,12 +160,22 @@ impl Channel {
                 stream.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
             }
         }
-        let line = self.line().await?;
+        let line = self.answer().await?;
         if line != format!("end {id}") {
             return Err(ChannelError::Garbled(line));
         }
         let [stdout, stderr] = streams;
         Ok(Finished { exit, stdout, stderr, truncated })
+    }
+
+    /// The next line that is not empty: a greeting begins with an empty one, lest it continue a line that was cut off.
+    async fn answer(&mut self) -> Result<String, ChannelError> {
+        loop {
+            let line = self.line().await?;
+            if !line.is_empty() {
+                return Ok(line);
+            }
+        }
     }
 
     /// The next line. A greeting is never returned, but noted, and ends whatever was going on.
@@ -266,6 +273,8 @@ mod tests {
     #[tokio::test]
     async fn a_reboot_ends_an_exchange_and_can_be_recovered_from() {
         let error = answer(b"\nhello 1 other\n", 512).await.unwrap_err();
+        assert!(matches!(error, ChannelError::Rebooted), "{error}");
+        let error = answer(b"result 1 0 3 0 0 0\nout\nhello 1 other\n", 512).await.unwrap_err();
         assert!(matches!(error, ChannelError::Rebooted), "{error}");
 
         let (mut channel, mut theirs) = synchronized().await;

@@ -43,7 +43,7 @@ impl Console {
         let surplus = kept.len().saturating_sub(KEPT);
         kept.drain(..surplus);
         drop(kept);
-        SIGNS.iter().find(|(sign, _)| contains(&recent, sign)).map(|(_, failure)| *failure)
+        BootFailure::of(&String::from_utf8_lossy(&recent))
     }
 
     /// The end of the output, without control characters.
@@ -58,8 +58,11 @@ impl Console {
     }
 }
 
-fn contains(haystack: &[u8], needle: &str) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle.as_bytes())
+impl BootFailure {
+    /// The failure that this output of a console is a sign of.
+    pub(crate) fn of(output: &str) -> Option<Self> {
+        SIGNS.iter().find(|(sign, _)| output.contains(sign)).map(|(_, failure)| *failure)
+    }
 }
 
 /// Text without what would move the cursor of a terminal.

@@ -156,8 +156,8 @@ pub enum BootFailure {
     NoAgent,
 }
 
-/// Lines of the console in a message: a kernel panic's trace, and what led to it. The field has the rest.
-const LINES: usize = 40;
+/// Lines of the console that fit a message; the field has the rest.
+const LINES: usize = 12;
 
 fn tail(console: &str) -> String {
     excerpt("console", console)
@@ -172,7 +172,9 @@ fn excerpt(name: &str, text: &str) -> String {
     if lines.is_empty() {
         return format!("; its {name} is empty");
     }
-    format!("; its {name} ends:\n{}", lines[lines.len().saturating_sub(LINES)..].join("\n"))
+    // What led to a failure stands before its first sign; after it come traces.
+    let end = lines.iter().position(|line| BootFailure::of(line).is_some()).map_or(lines.len(), |sign| sign + 1);
+    format!("; its {name} ends:\n{}", lines[end.saturating_sub(LINES)..end].join("\n"))
 }
 
 fn paths(paths: &[PathBuf]) -> String {
@@ -183,5 +185,22 @@ impl QemuError {
     pub(crate) fn io(operation: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let operation = operation.into();
         move |source| Self::Io { operation, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_end_with_the_first_sign_of_failure() {
+        let mut console: String = (0..100).map(|line| format!("line {line}\r\n\n")).collect();
+        assert_eq!(tail(&console).lines().count(), LINES + 1);
+        assert!(tail(&console).ends_with("line 99"));
+        console.push_str("cannot mount root\nKernel panic - not syncing: init died\n");
+        console.extend((0..100).map(|line| format!("trace {line}\n")));
+        console.push_str("Kernel panic - not syncing: init died\n");
+        assert!(tail(&console).ends_with("line 99\ncannot mount root\nKernel panic - not syncing: init died"));
+        assert_eq!(tail("\n"), "; its console is empty");
     }
 }

@@ -21,19 +21,11 @@ const GRACE: Duration = Duration::from_secs(60);
 /// Between a sign of failure on the console and its evaluation: the explanation follows the headline.
 const EXPLANATION: Duration = Duration::from_millis(300);
 
-/// Reboots by whatever the image has; the agent's busybox asks init with a signal.
-const REBOOT: &str = "\
-if command -v systemctl >/dev/null; then systemctl reboot --no-block
-elif command -v reboot >/dev/null; then reboot
-else kill -INT 1
-fi";
+/// Reboots by whatever the image has. Returns before it happens.
+const REBOOT: &str = "if command -v systemctl >/dev/null; then systemctl reboot --no-block; else reboot; fi";
 
-/// Powers off by whatever the image has.
-const POWEROFF: &str = "\
-if command -v systemctl >/dev/null; then systemctl poweroff --no-block
-elif command -v poweroff >/dev/null; then poweroff
-else kill -USR2 1
-fi";
+/// Powers off by whatever the image has. Returns before it happens.
+const POWEROFF: &str = "if command -v systemctl >/dev/null; then systemctl poweroff --no-block; else poweroff; fi";
 
 /// Starts a guest. Returns as soon as QEMU runs: [`Guest::ready`] waits for the boot.
 ///
@@ -85,7 +77,8 @@ struct Link {
 }
 
 impl Guest {
-    /// Waits until the agent answers, which it does once process 1 has the real root as its own.
+    /// Waits until the agent answers, which it does once process 1 is the init of the real root, and takes orders if it
+    /// is systemd.
     ///
     /// Services may still be starting: ask the image's init, as with `systemctl is-system-running --wait`.
     ///
@@ -282,7 +275,7 @@ impl Shared {
     async fn failure(
         &self,
         life: &mut watch::Receiver<Life>,
-        counts: impl Fn(BootFailure) -> bool + Send,
+        counts: impl Fn(BootFailure) -> bool + Send + Sync,
     ) -> QemuError {
         let happened = life.wait_for(|life| life.ended.is_some() || life.sign.is_some_and(&counts)).await;
         // The sender is in `self`.

@@ -190,7 +190,7 @@ pub(crate) fn guest(spec: &BootSpec, busybox: &Path) -> Result<Vec<OsString>, Qe
             machine(spec.architecture, spec.accelerator, Some(&private_variables(firmware, &spec.work)?))?
         }
         Boot::Kernel { kernel, initrd, parameters } => {
-            let combined = spec.work.join("initrd");
+            let combined = spec.work.join("initrd-with-agent");
             write_initrd(&combined, &agent::initrd(busybox, spec.memory)?, initrd)?;
             let mut arguments = machine(spec.architecture, spec.accelerator, None)?;
             arguments.extend(["-kernel".into(), kernel.into(), "-initrd".into(), combined.into(), "-append".into()]);
@@ -260,7 +260,8 @@ pub(crate) fn private_variables(firmware: &Firmware, work: &Path) -> Result<Firm
 
 fn write_initrd(path: &Path, agent: &[u8], initrd: &Path) -> Result<(), QemuError> {
     let mut image = std::fs::File::open(initrd).map_err(QemuError::io(format!("read {}", initrd.display())))?;
-    let mut file = create(path).map_err(write_error(path))?;
+    // Never over the initrd itself: a file that is copied onto its own end grows until the disk is full.
+    let mut file = std::fs::File::create_new(path).map_err(write_error(path))?;
     io::Write::write_all(&mut file, agent).map_err(write_error(path))?;
     io::copy(&mut image, &mut file).map_err(write_error(path))?;
     Ok(())

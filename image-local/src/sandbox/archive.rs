@@ -25,7 +25,16 @@ pub async fn extract(
     let mut command = privilege.tool("tar");
     command.args(["--extract", "--file=-", "--numeric-owner", "--same-owner", "--preserve-permissions", "--xattrs"]);
     // A directory that stands before its content keeps its own time.
-    command.args(["--delay-directory-restore", "--xattrs-include=*", "--anchored", "--exclude=./dev/*", "--exclude=dev/*", "--directory"]).arg(into);
+    command
+        .args([
+            "--delay-directory-restore",
+            "--xattrs-include=*",
+            "--anchored",
+            "--exclude=./dev/*",
+            "--exclude=dev/*",
+            "--directory",
+        ])
+        .arg(into);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = spawn(command).await.map_err(SandboxError::io("run", "tar"))?;
     let feed = match child.stdin.take().map(tokio::process::ChildStdin::into_owned_fd) {

@@ -80,7 +80,7 @@ impl Fixture {
     }
 
     async fn close(self) {
-        assert_eq!(self.processes(), [], "processes are left");
+        assert!(self.processes().is_empty(), "processes are left");
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         assert!(!mounts.contains(self.dir.path().to_str().unwrap()), "mounts are left: {mounts}");
         remove_tree(self.privilege, &self.rootfs()).await.unwrap();
@@ -323,7 +323,7 @@ async fn timeout_and_cancel_kill_everything() {
     request.timeout = Some(Duration::from_millis(300));
     let error = sandbox.run(request, &mut |_, _| {}, pending()).await.unwrap_err();
     assert!(matches!(error, SandboxError::TimedOut { after } if after == Duration::from_millis(300)), "{error}");
-    assert_eq!(fixture.processes(), []);
+    assert!(fixture.processes().is_empty());
 
     let (started, wait) = tokio::sync::oneshot::channel();
     let mut started = Some(started);

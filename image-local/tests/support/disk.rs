@@ -15,6 +15,7 @@ pub(crate) const ROOT: &str = "4f68bce3-e8cd-4db1-96e7-fbcaf984b709";
 /// A raw disk with an ESP and the fixture as its root. With an agent, the loader entry is one that starts it.
 ///
 /// None, with the reason on standard error, where a tool is missing.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 pub(crate) fn build(fixture: &Path, directory: &Path, agent: Option<&[u8]>) -> Option<PathBuf> {
     match assemble(fixture, directory, agent) {
         Ok(disk) => Some(disk),
@@ -27,6 +28,7 @@ pub(crate) fn build(fixture: &Path, directory: &Path, agent: Option<&[u8]>) -> O
 }
 
 /// An overlay in qcow2 format on a raw disk.
+#[expect(clippy::unwrap_used, reason = "only for tests")]
 pub(crate) fn overlay(disk: &Path, directory: &Path) -> PathBuf {
     let overlay = directory.join(format!("{}.qcow2", uuid::Uuid::new_v4()));
     run(Command::new("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(disk).arg(&overlay), "")
@@ -100,7 +102,9 @@ fn run(command: &mut Command, input: &str) -> io::Result<()> {
     let failed = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(failed)?;
-    child.stdin.take().unwrap().write_all(input.as_bytes()).map_err(failed)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input.as_bytes()).map_err(failed)?;
+    }
     let output = child.wait_with_output()?;
     if output.status.success() {
         return Ok(());

@@ -31,6 +31,7 @@ const MODULES: [&str; 8] = [
 /// The tree has merged /usr, `/boot/vmlinuz-VERSION`, `/boot/initrd.img-VERSION`, the virtio modules, systemd-boot where
 /// Debian puts it, and the users root, user (1000) and nobody. Its initrd understands `root=` with a device, UUID, LABEL
 /// and PARTUUID, `ro`, and `init=`. None, with the reason on standard error, where it cannot be had.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 pub(crate) fn fixture() -> Option<&'static Path> {
     static FIXTURE: OnceLock<Option<PathBuf>> = OnceLock::new();
     FIXTURE
@@ -110,9 +111,9 @@ fn fill(work: &Path, busybox: &Path) -> io::Result<()> {
         fs::write(work.join(name), &contents)?;
         fs::write(tree.join("boot").join(format!("{name}-{version}")), &contents)?;
     }
-    let loader = Path::new("usr/lib/systemd/boot/efi/systemd-bootx64.efi");
-    fs::create_dir_all(tree.join(loader).parent().unwrap())?;
-    fs::copy(packages.join(loader), tree.join(loader))?;
+    let (loaders, loader) = (Path::new("usr/lib/systemd/boot/efi"), "systemd-bootx64.efi");
+    fs::create_dir_all(tree.join(loaders))?;
+    fs::copy(packages.join(loaders).join(loader), tree.join(loaders).join(loader))?;
 
     let options = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "-C"];
     run(Command::new("tar").args(options).arg(&tree).arg("-cf").arg(work.join("rootfs.tar")).arg("."))?;

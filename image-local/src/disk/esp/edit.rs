@@ -11,7 +11,7 @@ use crate::disk::overlay::Overlay;
 use crate::disk::region::Region;
 
 use super::error::EspError;
-use super::{ENTRIES, put};
+use super::{ENTRIES, INITRD_ALIGNMENT, put};
 
 const EXTRA: &str = "extra.cpio";
 /// Boot files are read into memory.
@@ -79,8 +79,7 @@ pub fn boot_files(raw: &Path) -> Result<BootFiles, EspError> {
     let kernel = content(kernel)?;
     let mut initrd = Vec::new();
     for path in values(entry, "initrd") {
-        // The kernel looks for the next archive at a multiple of four bytes.
-        initrd.resize(initrd.len().next_multiple_of(4), 0);
+        initrd.resize(initrd.len().next_multiple_of(INITRD_ALIGNMENT), 0);
         initrd.extend(content(path)?);
     }
     let options = values(entry, "options").collect::<Vec<_>>().join(" ");
@@ -110,6 +109,11 @@ pub fn esp_patches(raw: &Path, edit: &EspEdit) -> Result<Vec<(u64, Vec<u8>)>, Es
             return Err(EspError::TooSmall { needed: esp.len + needed - free, given: esp.len });
         }
         put(&volume.root_dir(), EXTRA, extra).map_err(&failed)?;
+    }
+    // What is behind such an archive would be lost on the kernel, without an error.
+    if edit.first_initrd.as_ref().is_some_and(|cpio| !cpio.len().is_multiple_of(INITRD_ALIGNMENT)) {
+        let reason = format!("the length of the first initrd is no multiple of {INITRD_ALIGNMENT} bytes");
+        return Err(EspError::Invalid { reason });
     }
     let entries = entries(&volume)?;
     if entries.is_empty() {

@@ -25,7 +25,7 @@ const UNITS: usize = 13;
 /// A file or directory on its way into a volume.
 #[derive(Debug)]
 enum Item<'a> {
-    Directory(BTreeMap<&'a str, Item<'a>>),
+    Directory(BTreeMap<&'a str, Self>),
     File(&'a [u8]),
 }
 

@@ -29,7 +29,8 @@ pub(crate) fn select(root: &Filesystem<'_>, architecture: Architecture) -> Resul
         .iter()
         .filter_map(|name| name.strip_prefix("vmlinuz-"))
         // Fedora's rescue kernel is a copy under a name that sorts by machine.
-        .filter(|version| !version.contains("rescue") && root.file_size(&format!("boot/vmlinuz-{version}")).is_some())
+        .filter(|version| is_version(version) && !version.contains("rescue"))
+        .filter(|version| root.file_size(&format!("boot/vmlinuz-{version}")).is_some())
         .map(str::to_owned)
         .collect();
     versions.sort_by(|a, b| compare_versions(b, a));
@@ -86,8 +87,13 @@ fn version_in(target: &str) -> Option<String> {
         Some(version) => version,
         None => directory.rsplit_once("modules/")?.1,
     };
-    // The version becomes part of file names.
-    (!version.is_empty() && !version.contains('/')).then(|| version.to_owned())
+    is_version(version).then(|| version.to_owned())
+}
+
+/// Whether a version may become part of file names on FAT, and of lines of a loader entry.
+fn is_version(version: &str) -> bool {
+    let accepted = |byte: u8| byte.is_ascii_alphanumeric() || b".+-_~".contains(&byte);
+    (1..=128).contains(&version.len()) && version.bytes().all(accepted)
 }
 
 /// Compares versions as Debian does (policy, 5.6.12): runs of digits by value, `~` before the end, letters before all
@@ -143,5 +149,6 @@ mod tests {
         assert_eq!(version_in("vmlinuz-6.1").as_deref(), Some("6.1"));
         assert_eq!(version_in("../usr/lib/modules/6.1/vmlinuz").as_deref(), Some("6.1"));
         assert_eq!(version_in("kernel"), None);
+        assert_eq!(version_in("boot/vmlinuz-6.1\noptions init=/bin/sh"), None);
     }
 }

@@ -20,6 +20,8 @@ use super::region::Region;
 pub(crate) const MINIMUM: u64 = 8 << 20;
 /// The largest partition that is accepted, in bytes: FAT counts its clusters in 28 bits.
 pub(crate) const MAXIMUM: u64 = 512 << 30;
+/// Lengths of initrds are multiples of this.
+const INITRD_ALIGNMENT: usize = 4;
 const ENTRIES: &str = "loader/entries";
 
 /// Writes a bootable partition to a region that reads as zeros.
@@ -36,6 +38,10 @@ pub(crate) fn write(
     options: &str,
 ) -> Result<(), EspError> {
     let BootSet { version, kernel, initrd, loader } = boot;
+    // The kernel takes what follows as a further archive only at a multiple of four bytes, and systemd-boot joins
+    // initrds as they are. The kernel skips zeros between archives.
+    let mut initrd = initrd.clone();
+    initrd.resize(initrd.len().next_multiple_of(INITRD_ALIGNMENT), 0);
     let entry = format!(
         "title {title}\nversion {version}\nlinux /vmlinuz-{version}\ninitrd /initrd.img-{version}\noptions {options}\n"
     );
@@ -47,7 +53,7 @@ pub(crate) fn write(
         ("loader/loader.conf", b"timeout 0\n"),
         (&entry_path, entry.as_bytes()),
         (&kernel_path, kernel),
-        (&initrd_path, initrd),
+        (&initrd_path, &initrd),
     ];
     // Files end within a cluster of up to 4096 bytes; there are five, and as many directories.
     let needed = files.iter().map(|(_, content)| content.len() as u64).sum::<u64>() + 10 * 4096;

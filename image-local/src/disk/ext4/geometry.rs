@@ -145,7 +145,7 @@ impl Geometry {
 
     /// Blocks at the start of a group that hold fixed metadata, its own or its neighbours'.
     pub(super) fn fixed_blocks(&self, group: u64) -> u64 {
-        let tables = if group % FLEX == 0 { self.flex_groups(group) * (2 + self.table_blocks()) } else { 0 };
+        let tables = if group.is_multiple_of(FLEX) { self.flex_groups(group) * (2 + self.table_blocks()) } else { 0 };
         self.superblock_overhead(group) + tables
     }
 
@@ -166,17 +166,16 @@ impl Geometry {
 
 /// What `mke2fs` gives a file system of that many blocks.
 fn journal_blocks(blocks: u64) -> u64 {
-    const K: u64 = 1024;
-    match blocks {
-        ..32_768 => 1024,
-        ..262_144 => 4 * K,
-        ..524_288 => 8 * K,
-        ..4_194_304 => 16 * K,
-        ..8_388_608 => 32 * K,
-        ..16_777_216 => 64 * K,
-        ..33_554_432 => 128 * K,
-        _ => 256 * K,
-    }
+    const STEPS: [(u64, u64); 7] = [
+        (1 << 15, 1 << 10),
+        (1 << 18, 1 << 12),
+        (1 << 19, 1 << 13),
+        (1 << 22, 1 << 14),
+        (1 << 23, 1 << 15),
+        (1 << 24, 1 << 16),
+        (1 << 25, 1 << 17),
+    ];
+    STEPS.iter().find(|(below, _)| blocks < *below).map_or(1 << 18, |(_, journal)| *journal)
 }
 
 #[cfg(test)]

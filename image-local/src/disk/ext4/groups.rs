@@ -50,7 +50,7 @@ impl Groups<'_> {
         // The bitmap of an untouched group is known from the layout, unless other groups' metadata lies in it or it is
         // cut short by the end of the file system.
         let untouched = descriptor.free_blocks == geometry.group_blocks(group) - geometry.superblock_overhead(group);
-        if untouched && group % FLEX != 0 && group + 1 != geometry.groups {
+        if untouched && !group.is_multiple_of(FLEX) && group + 1 != geometry.groups {
             descriptor.flags |= BLOCK_UNINIT;
         } else {
             let mut bitmap = vec![0xFF; BLOCK as usize];
@@ -97,7 +97,7 @@ struct Free {
 fn clear(bitmap: &mut [u8], bits: Range<usize>) {
     let mut bit = bits.start;
     while bit < bits.end {
-        if bit % 8 == 0 && bits.end - bit >= 8 {
+        if bit.is_multiple_of(8) && bits.end - bit >= 8 {
             let bytes = bit / 8..bits.end / 8;
             bit = bytes.end * 8;
             bitmap[bytes].fill(0);

@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::disk::region::Region;
+use crate::disk::sparse::is_zero;
 
 use super::free::Run;
 use super::geometry::BLOCK;
@@ -27,7 +28,7 @@ impl<'f> BlockWriter<'f> {
     /// Writes `data` from the start of block `block` on. The rest of its last block stays zero.
     pub(super) fn write(&mut self, block: u64, data: &[u8]) -> io::Result<()> {
         for (piece, at) in data.chunks(BLOCK as usize).zip((block * BLOCK..).step_by(BLOCK as usize)) {
-            if *piece == ZEROS[..piece.len()] {
+            if is_zero(piece) {
                 continue;
             }
             if at != self.start + self.buffer.len() as u64 || self.buffer.len() >= BUFFER {

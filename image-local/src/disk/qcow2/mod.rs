@@ -169,7 +169,7 @@ pub fn overlay(
 
 fn put(writer: &mut Writer<'_>, guest: u64, data: &[u8], encoding: Encoding) -> io::Result<()> {
     if encoding == Encoding::Deflate {
-        // QEMU wants a raw deflate stream with a window of at most 4 KiB only from itself; it reads any.
+        // QEMU's own writer keeps to a window of 4 KiB; its reader has the whole cluster at hand and takes any distance.
         let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(data)?;
         let compressed = encoder.finish()?;
@@ -190,7 +190,7 @@ fn read_cluster(file: &File, guest: u64, len: u64, data: &mut [u8]) -> io::Resul
 
 fn check_size(size: u64) -> Result<u64, Qcow2Error> {
     let limit = L1_LIMIT * TABLE * CLUSTER;
-    if size > limit || size % 512 != 0 {
+    if size > limit || !size.is_multiple_of(512) {
         return Err(Qcow2Error::Size { given: size, limit });
     }
     Ok(size)

@@ -1,5 +1,7 @@
 //! Images judged, and read back, by qemu-img.
 
+use sha2::{Digest, Sha256};
+
 use super::*;
 use crate::disk::testing::{empty_image, tool, tool_output};
 
@@ -13,6 +15,14 @@ fn raw(len: u64) -> tempfile::NamedTempFile {
         image.as_file().write_all_at(data, at).unwrap();
     }
     image
+}
+
+/// Bytes that do not compress.
+fn fill_with_noise(seed: u64, bytes: &mut [u8]) {
+    for (part, at) in bytes.chunks_mut(32).zip(0u64..) {
+        let digest = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(at.to_le_bytes()).finalize();
+        part.copy_from_slice(&digest[..part.len()]);
+    }
 }
 
 /// Reads an image through qemu-img.
@@ -40,10 +50,12 @@ fn converted_disk_reads_the_same_in_both_encodings() {
 #[test]
 fn compressed_clusters_may_reach_over_cluster_borders() {
     let source = empty_image(8 * MIB);
-    // Half noise, half zeros: each cluster compresses to about half its size.
+    // Each cluster compresses to about a quarter of its size.
     for cluster in 0..128u64 {
-        let noise: Vec<u8> = (0..30_000u64).map(|at| ((at + cluster).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8).collect();
-        source.as_file().write_all_at(&noise, cluster * CLUSTER).unwrap();
+        let mut noise = vec![0; 15_000];
+        fill_with_noise(cluster, &mut noise);
+        // Twice, so that matches reach back further than the 4096 bytes that QEMU's own writer allows itself.
+        source.as_file().write_all_at(&[&noise[..], &noise].concat(), cluster * CLUSTER).unwrap();
     }
     let image = empty_image(0);
     convert(source.path(), image.path(), Encoding::Deflate).unwrap();
@@ -67,7 +79,8 @@ fn empty_and_huge_disks_are_images() {
 #[test]
 fn overlay_reads_as_its_backing_file_with_patches() {
     let source = raw(10 * MIB);
-    let patches = [(3, b"patched".to_vec()), (MIB - 5, vec![7; 200_000]), (9 * MIB, vec![0; 65_536]), (11 * MIB, vec![9])];
+    let patches =
+        [(3, b"patched".to_vec()), (MIB - 5, vec![7; 200_000]), (9 * MIB, vec![0; 65_536]), (11 * MIB, vec![9])];
     let image = empty_image(0);
     overlay(source.path(), BackingFormat::Raw, 12 * MIB, &patches, image.path()).unwrap();
     let mut expected = std::fs::read(source.path()).unwrap();
@@ -86,11 +99,11 @@ fn overlay_reads_as_its_backing_file_with_patches() {
 fn overlays_that_cannot_be_are_refused() {
     let source = raw(10 * MIB);
     let image = empty_image(0);
-    let overlay = |size, patches: &[(u64, Vec<u8>)]| {
-        super::overlay(source.path(), BackingFormat::Raw, size, patches, image.path()).unwrap_err()
+    let fails = |size, patches: &[(u64, Vec<u8>)]| {
+        overlay(source.path(), BackingFormat::Raw, size, patches, image.path()).unwrap_err()
     };
-    assert!(matches!(overlay(10 * MIB, &[(10 * MIB - 1, vec![0; 2])]), Qcow2Error::Patch { .. }));
-    assert!(matches!(overlay(10 * MIB, &[(u64::MAX, vec![0; 2])]), Qcow2Error::Patch { .. }));
-    assert!(matches!(overlay(10 * MIB, &[(5, vec![0; 2]), (6, vec![0])]), Qcow2Error::Patch { .. }));
-    assert!(matches!(overlay(9 * MIB, &[]), Qcow2Error::Backing { .. }));
+    assert!(matches!(fails(10 * MIB, &[(10 * MIB - 1, vec![0; 2])]), Qcow2Error::Patch { .. }));
+    assert!(matches!(fails(10 * MIB, &[(u64::MAX, vec![0; 2])]), Qcow2Error::Patch { .. }));
+    assert!(matches!(fails(10 * MIB, &[(5, vec![0; 2]), (6, vec![0])]), Qcow2Error::Patch { .. }));
+    assert!(matches!(fails(9 * MIB, &[]), Qcow2Error::Backing { .. }));
 }

@@ -14,8 +14,14 @@ umask 022
 cd /
 echo -1000 >/proc/self/oom_score_adj
 
+# Whether process 1 is the init of the real root, with /proc mounted there. systemd has to take orders as well: until
+# then its tools believe that it does not run.
 switched() {
-    [ "$(stat -L -c %d $root)" != "$initramfs" ] && [ -e $root/proc/1/stat ]
+    set -- $(stat -L -c %d $root /proc/1/exe)
+    [ $# = 2 ] && [ "$1" != "$initramfs" ] && [ "$2" != "$initramfs" ] && [ -e $root/proc/1/stat ] || return
+    case $(readlink /proc/1/exe) in
+    */systemd) [ -S $root/run/systemd/private ] || [ -S $root/run/dbus/system_bus_socket ] ;;
+    esac
 }
 
 # Makes /dev/port, once the driver is there. A sysfs of our own, because the image may not have mounted one.
@@ -54,10 +60,15 @@ kill_session() {
 
 # Reads requests and names complete ones on its output. Ends when the stream makes no sense.
 read_requests() {
+    job=
     while IFS= read -r line <&3; do
         set -- $line
         case $1 in
         run)
+            # The last result went out before its files were removed, and there may not be room for both.
+            while [ -d "$job" ]; do
+                usleep 10000
+            done
             job=/run/$2
             mkdir "$job" && take "$4" "$job/launch" && take "$5" "$job/script" && take "$6" "$job/stdin" || return
             read -r line <&3 && [ "$line" = "end $2" ] || return
@@ -123,11 +134,11 @@ run() {
     done
     exec 5>&-
     set -- $(stat -c %s out err)
-    echo "result $id $status $1 $(is_cut out) $2 $(is_cut err)" >&3
-    cat out err >&3
+    echo "result $id $status $1 $(is_cut out) $2 $(is_cut err)" >head
+    echo "end $id" >tail
+    cat head out err tail >&3
     cd /
     rm -rf "/run/$id"
-    echo "end $id" >&3
 }
 
 run_requests() {
