@@ -59,7 +59,7 @@ pub use pipeline::{
     WantsBuilder,
 };
 pub use record::{BuildRecord, DistributionRecord, ImageRecord, LayerRecord, Revision, RunReport, StageRecord};
-pub use recover::{ReapOutcome, Reaped, Recovered, reap, recover, recover_with};
+pub use recover::{ReapOutcome, Reaped, Recovered, reap, recover, recover_with, unfinished};
 pub use report::{Check, Report, ValidationStage, Verdict};
 pub use scan::{Coverage, Finding, ScanPolicy, ScanReport, Severity, SeverityLimit};
 pub use secret::Secret;

@@ -63,6 +63,23 @@ pub async fn recover_with(
     Ok(Recovered { run: run.to_owned(), kept, leftovers })
 }
 
+/// The runs of a store that left something to recover: a resource that is neither kept nor undone, or a begun commit. A
+/// run that is still alive is among them; [`recover`] refuses it.
+///
+/// # Errors
+/// The journal store's own.
+pub async fn unfinished(store: &dyn JournalStore) -> Result<Vec<String>> {
+    let mut unfinished = vec![];
+    for run in store.runs().await? {
+        let ledger = Ledger::replay(&store.entries(&run).await?);
+        if ledger.open.iter().next().is_some() || ledger.committing.is_some() {
+            unfinished.push(run);
+        }
+    }
+    unfinished.sort();
+    Ok(unfinished)
+}
+
 /// What [`reap`] found past its expiry, and what became of it.
 #[non_exhaustive]
 #[derive(Clone, Debug, Serialize)]

@@ -19,8 +19,11 @@ const READY_WITHIN: Duration = Duration::from_secs(600);
 /// Until the init system has started what it wants to start, well or not.
 const SETTLED_WITHIN: Duration = Duration::from_secs(600);
 
-/// Waits for systemd where there is systemd. What failed to start is for validators to say.
-const SETTLE: &str = "[ -d /run/systemd/system ] || exit 0; systemctl is-system-running --wait || true";
+/// Waits for systemd where the init system is systemd. Commands work before it has begun, so its socket is waited for
+/// first. What failed to start is for validators to say.
+const SETTLE: &str = "case $(readlink -f /sbin/init) in */systemd) ;; *) exit 0 ;; esac\n\
+                      until [ -S /run/systemd/private ]; do sleep 0.2; done\n\
+                      systemctl is-system-running --wait || true";
 
 impl LocalBuilder {
     pub(super) async fn boot_image(&self, cx: &Context, image: &Image) -> Result<Launched> {

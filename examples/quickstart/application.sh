@@ -1,0 +1,3 @@
+# GREETING comes from the command line, to have something to change.
+printf '%s\n' "$GREETING" >/usr/local/lib/hello/greeting
+systemctl enable hello.socket

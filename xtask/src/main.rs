@@ -1,0 +1,63 @@
+//! What a developer of this workspace runs, as `cargo xtask <command>`.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the person who called it")]
+
+mod apt;
+mod checks;
+mod failure;
+mod host;
+mod peers;
+mod run;
+mod tests_of_workspace;
+
+use failure::Failure;
+use std::{ffi::OsString, process::ExitCode};
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  quickstart [args]   install what is missing, then build, test, boot and publish an image (--help for its options)
+  test [args]         install what is missing, then run all tests; the args go to `cargo test`
+  ci [--full]         format, lints, documentation, dependency rules, tests; --full adds the minimum Rust version,
+                      each crate alone, and a smoke run of the benches
+  bench [args]        run the benches; the args go to `cargo bench`
+  peers               which independent programs the tests can be compared with on this machine";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    let command = args.next().unwrap_or_default();
+    let args: Vec<OsString> = args.collect();
+    match dispatch(&command.to_string_lossy(), &args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn dispatch(command: &str, args: &[OsString]) -> Result<(), Failure> {
+    match command {
+        "bench" => run::cargo(["bench", "--package", "benches"]).args(args).run(),
+        "ci" => checks::all(args),
+        "help" | "-h" | "--help" => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        "peers" => {
+            peers::print();
+            Ok(())
+        }
+        "quickstart" => quickstart(args),
+        "test" => tests_of_workspace::all(args),
+        other => Err(Failure::usage(format!("`{other}` is not a command\n\n{USAGE}"))),
+    }
+}
+
+/// Optimised: an image of a gigabyte is hashed and compressed several times.
+fn quickstart(args: &[OsString]) -> Result<(), Failure> {
+    if !args.iter().any(|arg| arg == "--help" || arg == "-h") {
+        host::provide(&host::for_quickstart(args))?;
+    }
+    let example = ["run", "--quiet", "--release", "--package", "examples", "--example", "quickstart", "--"];
+    run::cargo(example).args(args).run()
+}
