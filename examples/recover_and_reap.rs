@@ -82,8 +82,14 @@ async fn say(builder: &LocalBuilder, when: &str) -> image_core::Result<()> {
         let mut query = image_core::Query::token(scope, "");
         query.token = None;
         let found = builder.find(&cx, &query).await?;
-        let names: Vec<String> = found.iter().map(|found| format!("{} {}", found.resource.kind.name, found.resource.name())).collect();
-        examples::say(&format!("{when}: {} left{}{}", names.len(), if names.is_empty() { "" } else { ": " }, names.join(", ")));
+        let names: Vec<String> =
+            found.iter().map(|found| format!("{} {}", found.resource.kind.name, found.resource.name())).collect();
+        examples::say(&format!(
+            "{when}: {} left{}{}",
+            names.len(),
+            if names.is_empty() { "" } else { ": " },
+            names.join(", ")
+        ));
     }
     Ok(())
 }

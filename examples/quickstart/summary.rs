@@ -14,7 +14,7 @@ pub(crate) fn recovered(recovered: &Recovered) {
     }
 }
 
-pub(crate) fn published(outcome: &Outcome, report: &Path, took: Duration) {
+pub(crate) fn published(outcome: &Outcome, report: Option<&Path>, took: Duration) {
     let record = &outcome.report.record;
     let reused = record.layers.iter().filter(|layer| layer.reused).count();
     let work = match &outcome.report.approved_by_run {
@@ -34,7 +34,9 @@ pub(crate) fn published(outcome: &Outcome, report: &Path, took: Duration) {
             say(&format!("\nboot it without us, and leave it with Ctrl-A X:\n  {}", qemu(disk)));
         }
     }
-    say(&format!("\nthe whole run as a document: {}", report.display()));
+    if let Some(report) = report {
+        say(&format!("\nthe whole run as a document: {}", report.display()));
+    }
     leftovers(&outcome.leftovers);
 }
 
