@@ -108,6 +108,9 @@ impl LocalBuilder {
         if let Some(options) = &self.settings.kernel_options {
             spec = spec.with_kernel_options(options);
         }
+        if let Some(bytes) = self.settings.esp_bytes {
+            spec = spec.with_esp_bytes(bytes);
+        }
         spec.size_bytes = match self.settings.disk_bytes {
             Some(bytes) => bytes,
             None => fitting(directory, &spec)?,
