@@ -157,8 +157,7 @@ impl LocalBuilder {
             agent::find_busybox()?;
             Firmware::find(architecture)?;
         }
-        let writable = tempfile::NamedTempFile::new_in(&self.root);
-        writable.map(drop).map_err(|e| Error::io("write to", &self.root, e))?;
+        tagged::probe(&self.root)?;
         Ok(privilege)
     }
 

@@ -26,6 +26,8 @@ use std::{
 
 const OWNER: &str = "local.store";
 const LATEST: &str = "latest";
+/// A `latest` that has not taken its place yet.
+const NEW_LATEST: &str = ".latest.new";
 const MANIFEST: &str = "manifest.json";
 /// The files of an image that are published, by the role of the part.
 const PARTS: [&str; 2] = ["raw", "qcow2"];
@@ -139,15 +141,22 @@ impl LocalStore {
             return Err(Error::new(ErrorKind::Conflict, message));
         }
         let link = self.root.join(name).join(LATEST);
+        let new = self.clear_new_pointer(name)?;
         let moved = match change.after.as_str() {
             None => fs::remove_file(&link),
-            Some(version) => {
-                let new = link.with_file_name(format!(".{LATEST}-{}", uuid::Uuid::new_v4()));
-                std::os::unix::fs::symlink(version, &new).and_then(|()| fs::rename(&new, &link))
-            }
+            Some(version) => std::os::unix::fs::symlink(version, &new).and_then(|()| fs::rename(&new, &link)),
         };
         moved.map_err(|e| Error::io("move", &link, e))?;
         tagged::sync(&self.root.join(name))
+    }
+
+    /// Where a pointer is made before it takes its place. What a crash left there is removed; needs the lock.
+    fn clear_new_pointer(&self, name: &str) -> Result<PathBuf> {
+        let new = self.root.join(name).join(NEW_LATEST);
+        match fs::remove_file(&new) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &new, e)),
+            _ => Ok(new),
+        }
     }
 
     /// Keeps two processes from moving pointers at once. The lock ends with its holder.
@@ -314,6 +323,10 @@ impl Undo for LocalStore {
         let name = id.strip_suffix("/latest").ok_or_else(|| Error::bug(format!("{id} is not a pointer")))?.to_owned();
         let (this, change) = (self.clone(), change.clone());
         blocking(move || {
+            {
+                let _lock = this.lock()?;
+                this.clear_new_pointer(&name)?;
+            }
             let now = json!(this.pointer(&name)?);
             if now == change.before {
                 return Ok(Undone::Absent);
@@ -357,8 +370,7 @@ impl Undo for LocalStore {
 #[async_trait]
 impl Distributor for LocalStore {
     async fn check(&self, _cx: &Context) -> Result<()> {
-        let probe = tempfile::NamedTempFile::new_in(&self.root);
-        probe.map(drop).map_err(|e| Error::io("write to the store", &self.root, e))
+        tagged::probe(&self.root)
     }
 
     async fn distribute(&self, cx: &Context, image: &ApprovedImage) -> Result<Vec<Captured>> {

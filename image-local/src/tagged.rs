@@ -14,7 +14,7 @@ use std::{
 };
 
 const TAGS: &str = "tags.json";
-/// Prefix of a directory that has no tags yet.
+/// Prefix of a directory that has no tags yet, and of a file that is not whole yet.
 const NEW: &str = ".new-";
 /// Prefix of a directory that is being removed.
 const OLD: &str = ".old-";
@@ -157,14 +157,27 @@ pub(crate) fn make_private(path: &Path) -> Result<()> {
     builder.create(path).map_err(|e| Error::io("create", path, e))
 }
 
-/// Writes a file so that it is there whole or not at all, and durable.
+/// Writes a file so that it is there whole or not at all, durable, and readable for whoever may look into its directory.
+///
+/// What is not finished has a name of its own: a crash leaves one such file at most, and the next write replaces it.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let directory = path.parent().unwrap_or_else(|| Path::new("."));
     let failed = |e| Error::io("write", path, e);
-    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    file.persist(path).map_err(|e| failed(e.error))?;
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Error::bug(format!("{} is no file", path.display())));
+    };
+    let new = directory.join(format!("{NEW}{}", name.to_string_lossy()));
+    let mut file = fs::File::create(&new).map_err(failed)?;
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .and_then(|()| file.write_all(bytes))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&new, path))
+        .map_err(failed)?;
     sync(directory)
+}
+
+/// Makes sure that files can be written in a directory, without a name that a crash could leave there.
+pub(crate) fn probe(directory: &Path) -> Result<()> {
+    tempfile::tempfile_in(directory).map(drop).map_err(|e| Error::io("write to", directory, e))
 }
 
 /// Makes the names in a directory durable.
@@ -234,6 +247,17 @@ mod tests {
         assert_eq!((kept.state(), kept.expires_at()), (State::Kept, None));
         assert_eq!(Tags::default().with("state", "??").state(), State::Kept);
         assert_eq!(keep(&dir.path().join("none"), &Keep::FOREVER).unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_write_that_was_cut_short_leaves_nothing_behind_the_next_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = create(dir.path(), "t1", &tags("t1")).unwrap();
+        fs::write(path.join(".new-tags.json"), "{ torn, and longer than what is written over it }".repeat(9)).unwrap();
+        keep(&path, &Keep::FOREVER).unwrap();
+        let names: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["tags.json"]);
+        assert_eq!(read(&path).unwrap().unwrap().state(), State::Kept);
     }
 
     #[test]

@@ -67,9 +67,13 @@ impl LocalBuilder {
             Ok(manifest)
         };
         let written = tokio::task::spawn_blocking(write).await?;
-        // What tar itself has to say explains a stream that ended early.
-        archive.finish().await?;
-        written
+        match (written, archive.finish().await) {
+            // A tar that ends without a word could not write any more: our end broke first, and knows why.
+            (Err(error), Err(sandbox::SandboxError::Archive { message, .. })) if message.is_empty() => Err(error),
+            // What tar itself has to say explains a stream that ended early.
+            (_, Err(error)) => Err(error.into()),
+            (written, Ok(())) => written,
+        }
     }
 
     fn normalize_options(&self) -> Result<NormalizeOptions> {
@@ -107,6 +111,9 @@ impl LocalBuilder {
         let mut spec = DiskSpec::new(architecture, 0, seed).with_boot(boot).with_timestamp(self.settings.epoch);
         if let Some(options) = &self.settings.kernel_options {
             spec = spec.with_kernel_options(options);
+        }
+        if let Some(bytes) = self.settings.esp_bytes {
+            spec = spec.with_esp_bytes(bytes);
         }
         spec.size_bytes = match self.settings.disk_bytes {
             Some(bytes) => bytes,

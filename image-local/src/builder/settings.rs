@@ -25,6 +25,7 @@ pub(super) struct Settings {
     pub(super) boot_images: bool,
     pub(super) boot_via: BootVia,
     pub(super) disk_bytes: Option<u64>,
+    pub(super) esp_bytes: Option<u64>,
     pub(super) qcow2: bool,
     pub(super) kernel_options: Option<String>,
     pub(super) epoch: u64,
@@ -40,6 +41,7 @@ impl Settings {
             boot_images: true,
             boot_via: BootVia::Firmware,
             disk_bytes: None,
+            esp_bytes: None,
             qcow2: true,
             kernel_options: None,
             epoch: DEFAULT_EPOCH,
@@ -49,11 +51,15 @@ impl Settings {
     }
     /// Everything that changes the bits of an image.
     pub(super) fn fingerprint(&self) -> impl serde::Serialize {
-        (self.architecture, self.bootable, self.disk_bytes, self.qcow2, self.kernel_options.clone(), self.epoch)
+        let disk = (self.disk_bytes, self.esp_bytes, self.qcow2);
+        (self.architecture, self.bootable, disk, self.kernel_options.clone(), self.epoch)
     }
     pub(super) fn check(&self) -> Result<()> {
         if let Some(bytes) = self.disk_bytes.filter(|bytes| bytes % (1 << 20) != 0 || *bytes < 8 << 20) {
             return Err(Error::invalid("disk_bytes", bytes, "a multiple of 1048576 (1 MiB), 8 MiB and more"));
+        }
+        if let Some(bytes) = self.esp_bytes.filter(|bytes| bytes % (1 << 20) != 0 || *bytes < 8 << 20) {
+            return Err(Error::invalid("esp_bytes", bytes, "a multiple of 1048576 (1 MiB), 8 MiB and more"));
         }
         if self.memory < 128 {
             return Err(Error::invalid("memory", self.memory, "128 MiB and more"));
@@ -70,6 +76,13 @@ impl LocalBuilder {
     #[must_use]
     pub fn disk_bytes(mut self, bytes: u64) -> Self {
         self.settings.disk_bytes = Some(bytes);
+        self
+    }
+    /// Sets the size of the EFI system partition in bytes, a multiple of 1 MiB: 256 MiB unless set. It holds the boot
+    /// loader, the newest kernel and its initrd.
+    #[must_use]
+    pub fn esp_bytes(mut self, bytes: u64) -> Self {
+        self.settings.esp_bytes = Some(bytes);
         self
     }
     /// Makes disks without a boot loader: for root file systems that have no kernel. They cannot be booted.
