@@ -204,25 +204,6 @@ async fn scripts_that_fail_or_never_end() {
     site.assert_only_kept("overdue").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_gibibyte_of_output_needs_no_memory() {
-    let Some(fixture) = support::fixture() else { return };
-    let (_directory, site) = published(fixture).await;
-    let before = peak_memory();
-    let script = Shell::inline("noisy", "head -c 1073741824 /dev/zero");
-    run(&site, "noisy", &with(&site, fixture, script)).await.unwrap();
-    let grown = peak_memory() - before;
-    assert!(grown < 200 << 20, "{grown} bytes more");
-    site.assert_only_kept("noisy").await;
-}
-
-/// The most memory that this process ever had, in bytes (`VmHWM` in proc_pid_status(5)).
-fn peak_memory() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
-}
-
 /// Kills whatever works for the site when a stage begins.
 #[derive(Debug)]
 struct KillAt(&'static str, tokio::runtime::Handle, String);
