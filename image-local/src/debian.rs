@@ -1,6 +1,6 @@
 //! Root filesystems of Debian and Ubuntu, from their packages, through `mmdebstrap`.
 //!
-//! [`pin`] looks a suite up without side effects and gives the digests of what the mirrors offer; [`bootstrap`] makes a
+//! [`pin()`] looks a suite up without side effects and gives the digests of what the mirrors offer; [`bootstrap()`] makes a
 //! tar of it, and fails if a mirror has moved since. That the packages are genuine, apt verifies with the keyring of
 //! the distribution.
 

@@ -60,34 +60,6 @@ impl From<QemuError> for Error {
     }
 }
 
-impl From<RootfsError> for Error {
-    fn from(e: RootfsError) -> Self {
-        let kind = io_kind(&e).unwrap_or(ErrorKind::InvalidInput);
-        wrap(kind, e)
-    }
-}
-
-impl From<ArchiveError> for Error {
-    fn from(e: ArchiveError) -> Self {
-        let kind = io_kind(&e).unwrap_or(ErrorKind::InvalidInput);
-        wrap(kind, e)
-    }
-}
-
-impl From<OciError> for Error {
-    fn from(e: OciError) -> Self {
-        let kind = io_kind(&e).unwrap_or(ErrorKind::InvalidInput);
-        wrap(kind, e)
-    }
-}
-
-impl From<StoreError> for Error {
-    fn from(e: StoreError) -> Self {
-        let kind = io_kind(&e).unwrap_or(ErrorKind::Unavailable);
-        wrap(kind, e)
-    }
-}
-
 impl From<DebianError> for Error {
     fn from(e: DebianError) -> Self {
         let kind = match e {
@@ -118,23 +90,25 @@ impl From<DiskError> for Error {
     }
 }
 
-impl From<EspError> for Error {
-    fn from(e: EspError) -> Self {
-        let kind = io_kind(&e).unwrap_or(ErrorKind::InvalidInput);
-        wrap(kind, e)
-    }
+/// Errors that are one kind unless a file of the host is to blame.
+macro_rules! kinds {
+    ($($error:ty => $kind:ident),* $(,)?) => {$(
+        impl From<$error> for Error {
+            fn from(e: $error) -> Self {
+                let kind = io_kind(&e).unwrap_or(ErrorKind::$kind);
+                wrap(kind, e)
+            }
+        }
+    )*};
 }
-
-impl From<Ext4Error> for Error {
-    fn from(e: Ext4Error) -> Self {
-        let kind = io_kind(&e).unwrap_or(ErrorKind::InvalidInput);
-        wrap(kind, e)
-    }
-}
-
-impl From<Qcow2Error> for Error {
-    fn from(e: Qcow2Error) -> Self {
-        let kind = io_kind(&e).unwrap_or(ErrorKind::Unavailable);
-        wrap(kind, e)
-    }
+kinds! {
+    // What was read is not what it should be.
+    ArchiveError => InvalidInput,
+    EspError => InvalidInput,
+    Ext4Error => InvalidInput,
+    OciError => InvalidInput,
+    RootfsError => InvalidInput,
+    // What we write and read back ourselves.
+    Qcow2Error => Unavailable,
+    StoreError => Unavailable,
 }

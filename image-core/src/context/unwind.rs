@@ -23,11 +23,11 @@ pub struct Stuck {
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Leftovers {
-    /// What a later [`recover`](crate::recover) tries again, or a person removes.
+    /// What a later [`recover`](crate::recover()) tries again, or a person removes.
     pub stuck: Vec<Stuck>,
     /// What the journal did not take.
     pub journal_errors: Vec<String>,
-    /// A begun commit could not be finished; [`recover`](crate::recover) does.
+    /// A begun commit could not be finished; [`recover`](crate::recover()) does.
     pub commit_open: bool,
 }
 

@@ -25,7 +25,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 ///   [`Builder::lookup`](crate::Builder::lookup). When the earlier one could not build it, the later one is skipped; when
 ///   a later gate of the earlier one said no, the later one builds for itself.
 /// - Each node is a run of its own, with its own journal and the id `<graph run>-<node>`, so that
-///   [`recover`](crate::recover) works on it after a crash. Its timeout begins when it starts, not while it waits.
+///   [`recover`](crate::recover()) works on it after a crash. Its timeout begins when it starts, not while it waits.
 ///
 /// A node is planned to learn where it is built and what comes out, and checked once more when it starts.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +93,7 @@ impl BuildGraph {
         self.limits.locations.insert(location.into(), nodes);
         self
     }
-    /// Who undoes what the pipelines create: give it to [`recover`](crate::recover) after a crash.
+    /// Who undoes what the pipelines create: give it to [`recover`](crate::recover()) after a crash.
     pub fn undoers(&self) -> Undoers {
         let all: Vec<Undoers> = self.nodes.iter().map(|node| node.pipeline.undoers()).collect();
         all.iter().flat_map(Undoers::iter).fold(Undoers::new(), |all, (_, undoer)| all.with(Arc::clone(undoer)))
@@ -230,7 +230,7 @@ impl GraphHandle {
     /// Waits until every node has ended, its cleanup included.
     ///
     /// # Errors
-    /// `Cancelled` or `Internal` when the runtime ended first; [`recover`](crate::recover) the nodes' runs then.
+    /// `Cancelled` or `Internal` when the runtime ended first; [`recover`](crate::recover()) the nodes' runs then.
     pub async fn wait(mut self) -> Result<GraphOutcome> {
         Ok((&mut self.task).await?)
     }

@@ -1,6 +1,6 @@
 //! The journal: what a run did, written before it is done.
 //!
-//! One journal per run, JSON lines, appended by one writer. Its fold is the [`Ledger`](ledger): what is open, what is
+//! One journal per run, JSON lines, appended by one writer. its fold is the ledger: what is open, what is
 //! kept. The format has a version; a newer one is refused, an unknown field is ignored.
 
 mod file;

@@ -222,7 +222,7 @@ impl<S> Pipeline<S> {
 }
 
 impl Pipeline<Ready> {
-    /// Who undoes what this pipeline creates: give it to [`recover`](crate::recover) after a crash.
+    /// Who undoes what this pipeline creates: give it to [`recover`](crate::recover()) after a crash.
     pub fn undoers(&self) -> Undoers {
         let builder: Arc<dyn Undo> = Arc::clone(&self.state.builder) as Arc<dyn Undo>;
         let importers = self.definition.importers.iter().map(|importer| Arc::clone(importer) as Arc<dyn Undo>);

@@ -80,7 +80,7 @@ impl std::error::Error for RunError {
 }
 
 /// A run under way. Dropping it cancels the run, which still unwinds while the runtime lives; after that
-/// [`recover`](crate::recover) does.
+/// [`recover`](crate::recover()) does.
 #[must_use = "dropping it cancels the run"]
 #[derive(Debug)]
 pub struct RunHandle {
