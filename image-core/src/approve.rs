@@ -96,11 +96,13 @@ impl ApprovedImage {
         Self::mint(image, &record, &attestations.into(), policy)
     }
 
-    /// Approves without evidence. The reason stands in the record in place of it.
+    /// Approves without evidence. The reason stands in the record in place of it, and the pipeline is called
+    /// `unreviewed`, so that distributors, which name images after their pipeline, keep such an image apart.
     pub fn dangerous_unreviewed(image: Image, reason: &str) -> Self {
         let images = vec![ImageRecord { image: image.clone(), booted: vec![], scans: vec![] }];
         let opted_out = vec![format!("unreviewed: {reason}")];
-        let record = BuildRecord { format: 1, images, opted_out, ..BuildRecord::default() };
+        let pipeline = "unreviewed".to_owned();
+        let record = BuildRecord { format: 1, pipeline, images, opted_out, ..BuildRecord::default() };
         Self { image, record: Arc::new(record), attestations: Arc::new([]) }
     }
 }
@@ -122,4 +124,19 @@ fn judge(image: &Image, record: &BuildRecord, policy: &Policy) -> Result<()> {
     }
     scans.iter().try_for_each(crate::ScanReport::require_coverage)?;
     policy.scan.decide(scans)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Architecture, BootMode, ImageKind, Platform, Scope};
+
+    #[test]
+    fn an_unreviewed_image_has_a_name_that_distributors_can_use() {
+        let platform = Platform::linux(Architecture::X86_64, BootMode::None);
+        let image = Image::new(ImageKind::Disk, "local", Scope::new("local:1"), "here", "image-1", platform);
+        let approved = ApprovedImage::dangerous_unreviewed(image, "a test");
+        assert_eq!(approved.record().pipeline, "unreviewed");
+        assert_eq!(approved.record().opted_out, ["unreviewed: a test"]);
+    }
 }
