@@ -82,7 +82,15 @@ impl Source {
                 let pinned = debian::pin(&suite).await?;
                 Ok(Base::Suite { suite, pinned })
             }
-            Self::Tar(path) => Ok(Base::Tar { sha256: sha256_file(path).await?, path: path.clone() }),
+            Self::Tar(path) => {
+                let sha256 = sha256_file(path).await.map_err(|e| match e.kind() {
+                    ErrorKind::NotFound => {
+                        Error::invalid("source", path.display(), "a tar archive that exists").with_source(e)
+                    }
+                    _ => e,
+                })?;
+                Ok(Base::Tar { sha256, path: path.clone() })
+            }
         }
     }
 }
