@@ -205,14 +205,14 @@ mod tests {
         let mut plain = Plain(vec![]);
         build().iter().for_each(|event| plain.event(event));
         let text = String::from_utf8(plain.0).unwrap();
-        let expected = "\
-                  ...  layer base
-                  ...  layer base/launch
-       ok       1.2 s  layer base/launch
-                       warning: slow mirror
-   FAILED  1 min 01 s  layer base: no
-";
-        assert_eq!(text, expected);
+        let expected = [
+            "                  ...  layer base",
+            "                  ...  layer base/launch",
+            "       ok       1.2 s  layer base/launch",
+            "                       warning: slow mirror",
+            "   FAILED  1 min 01 s  layer base: no",
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
     }
 
     #[test]
