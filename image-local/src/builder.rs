@@ -60,7 +60,7 @@ impl Place {
             Self::Work => "work",
         };
         // Making a directory takes no time, and a file system shows at once what was done to it.
-        Kind::new(name, Duration::from_secs(60), Duration::ZERO)
+        Kind::new(name, Duration::from_secs(60), Duration::ZERO).ends_with_process()
     }
     fn of(kind: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|place| place.kind().name == kind)

@@ -170,7 +170,7 @@ impl LocalStore {
 
     fn kind(name: &str) -> Kind {
         // A file system shows at once what was done to it.
-        Kind::new(name, Duration::from_secs(600), Duration::ZERO)
+        Kind::new(name, Duration::from_secs(600), Duration::ZERO).ends_with_process()
     }
 
     /// Every directory of an image, finished or not.

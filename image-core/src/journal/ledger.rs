@@ -30,7 +30,10 @@ impl Ledger {
     pub(crate) fn apply(&mut self, entry: &Entry) {
         match &entry.record {
             Record::Intended(resource) => {
-                let settles_at = entry.at.after(resource.kind.deadline).after(resource.kind.settle);
+                // Without an outcome the writer died: a call that outlives it may take until its deadline.
+                let outlives = !resource.kind.ends_with_process;
+                let answered = if outlives { entry.at.after(resource.kind.deadline) } else { entry.at };
+                let settles_at = answered.after(resource.kind.settle);
                 self.open.push(Open { resource: resource.clone(), settles_at });
             }
             Record::Created { token, .. } | Record::Unclear { token, .. } => {

@@ -29,12 +29,22 @@ pub struct Kind {
     pub deadline: Duration,
     /// How long a thing that was created may stay invisible to a look-up. An absence counts only after that.
     pub settle: Duration,
+    /// Whether the creating call ends with the process that makes it, as one on the local file system does. A recovery
+    /// then need not wait for the deadline of a call that nobody heard the end of.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ends_with_process: bool,
 }
 
 impl Kind {
     /// A kind with its deadline and settle window.
     pub fn new(name: impl Into<String>, deadline: Duration, settle: Duration) -> Self {
-        Self { name: name.into(), deadline, settle }
+        Self { name: name.into(), deadline, settle, ends_with_process: false }
+    }
+    /// Says that the creating call ends with the process that makes it.
+    #[must_use]
+    pub fn ends_with_process(mut self) -> Self {
+        self.ends_with_process = true;
+        self
     }
 }
 
