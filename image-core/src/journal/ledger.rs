@@ -79,3 +79,23 @@ impl Ledger {
         self.committing.as_ref().is_some_and(|commit| lasts(commit.keep)) || self.kept.iter().any(|(_, k)| lasts(*k))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Kind, Scope, Timestamp};
+    use std::time::Duration;
+
+    #[test]
+    fn only_a_call_that_outlives_its_process_holds_a_recovery_up() {
+        let kind = Kind::new("image", Duration::from_secs(600), Duration::from_secs(5));
+        for (kind, seconds) in [(kind.clone(), 605), (kind.ends_with_process(), 5)] {
+            let mut resource = Resource::found("o", Scope::new("s"), kind, "l", "t", "i");
+            resource.id = None;
+            let began = Timestamp::from_millis(1_000);
+            let ledger = Ledger::replay(&[Entry::new(began, Record::Intended(resource))]);
+            let settles: Vec<Duration> = ledger.open.iter().map(|open| open.settles_at.since(began)).collect();
+            assert_eq!(settles, [Duration::from_secs(seconds)]);
+        }
+    }
+}
