@@ -35,6 +35,8 @@ pub(crate) fn all(args: &[OsString]) -> Result<(), Failure> {
             check(&format!("{name} alone"), step(run::cargo(alone)));
         }
         check("benches", step(run::cargo(["bench", "--package", "benches", "--no-run"])));
+        let mirror = ["test", "--package", "image-local", "--lib", "debian::", "--", "--ignored"];
+        check("bootstraps from a mirror", step(run::cargo(mirror)));
     }
     check("tests", tests_of_workspace::all(&[]));
     if failed.is_empty() {

@@ -18,7 +18,7 @@ usage: cargo xtask <command>
   quickstart [args]   install what is missing, then build, test, boot and publish an image (--help for its options)
   test [args]         install what is missing, then run all tests; the args go to `cargo test`
   ci [--full]         format, lints, documentation, dependency rules, tests; --full adds the minimum Rust version,
-                      each crate alone, and a smoke run of the benches
+                      each crate alone, the benches' build, bootstraps from a mirror
   bench [args]        run the benches; the args go to `cargo bench`
   peers               which independent programs the tests can be compared with on this machine";
 

@@ -149,7 +149,7 @@ impl Fixture {
 }
 
 #[tokio::test]
-#[ignore = "needs a mirror of Debian, and minutes"]
+#[ignore = "needs a mirror of Debian, and minutes; `cargo xtask ci --full` runs it"]
 async fn a_pinned_suite_becomes_a_root_filesystem_that_installs_packages() {
     let fixture = Fixture::new().await;
     let pinned = pin(&fixture.suite).await.unwrap();
@@ -180,7 +180,7 @@ async fn a_pinned_suite_becomes_a_root_filesystem_that_installs_packages() {
 }
 
 #[tokio::test]
-#[ignore = "needs a mirror of Debian, and a minute"]
+#[ignore = "needs a mirror of Debian, and a minute; `cargo xtask ci --full` runs it"]
 async fn failures_have_their_reason_and_leave_nothing() {
     let mut fixture = Fixture::new().await;
     let good = fixture.suite.clone();
@@ -210,7 +210,7 @@ async fn failures_have_their_reason_and_leave_nothing() {
 }
 
 #[tokio::test]
-#[ignore = "needs a mirror of Debian"]
+#[ignore = "needs a mirror of Debian; `cargo xtask ci --full` runs it"]
 async fn cancelling_leaves_nothing() {
     let fixture = Fixture::new().await;
     let (started, wait) = tokio::sync::oneshot::channel();
