@@ -144,7 +144,7 @@ async fn sources_that_cannot_be_used() {
         let builder = LocalBuilder::open(site.root.join("builder"), Source::tar(path)).unwrap();
         built_by(&site, builder.raw_only().without_boot().not_bootable())
     };
-    fails(&site, "absent", &of(&file("absent.tar")), ErrorKind::NotFound, 1, &["absent.tar"]).await;
+    fails(&site, "absent", &of(&file("absent.tar")), ErrorKind::InvalidInput, 2, &["absent.tar"]).await;
     fs::write(file("noise.tar"), "noise ".repeat(10_000)).unwrap();
     fails(&site, "noise", &of(&file("noise.tar")), ErrorKind::InvalidInput, 2, &[]).await;
     let whole = fs::read(fixture.join("rootfs.tar")).unwrap();

@@ -6,6 +6,7 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 const EXTENSION: &str = "journal";
@@ -73,14 +74,7 @@ impl JournalStore for FileStore {
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             let mut file = options.open(&path).map_err(|e| Error::io("open the journal", &path, e))?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    let message = format!("the journal of run {run} is in use by another process");
-                    return Err(Error::new(ErrorKind::Conflict, message));
-                }
-                Err(TryLockError::Error(e)) => return Err(Error::io("lock the journal", &path, e)),
-            }
+            lock(&file, &path, &run)?;
             // The name must be as durable as the first entry.
             File::open(&directory)
                 .and_then(|dir| dir.sync_all())
@@ -103,6 +97,29 @@ impl JournalStore for FileStore {
             Err(e) => Err(Error::io("read the journal", &path, e)),
         })
         .await
+    }
+}
+
+/// How long a claim waits for a lock that another process holds.
+///
+/// A process that dies while it starts another leaves its open files to that child until the child reaches `exec`, so the
+/// lock of a dead holder may be seen for some moments more.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+
+fn lock(file: &File, path: &Path, run: &str) -> Result<()> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(TryLockError::WouldBlock) => {
+                let message = format!("the journal of run {run} is in use by another process");
+                return Err(Error::new(ErrorKind::Conflict, message));
+            }
+            Err(TryLockError::Error(e)) => return Err(Error::io("lock the journal", path, e)),
+        }
     }
 }
 
@@ -197,7 +214,12 @@ mod tests {
         let mut journal = store.claim("r-1").await.unwrap();
         journal.append(&entry(1)).await.unwrap();
         assert_eq!(store.claim("r-1").await.unwrap_err().kind(), ErrorKind::Conflict);
+        // Dropped while another claim waits, as when a dead holder's last child reaches `exec`.
+        let other = store.clone();
+        let waiting = tokio::spawn(async move { other.claim("r-1").await });
+        tokio::task::yield_now().await;
         drop(journal);
+        drop(waiting.await.unwrap().unwrap());
         let mut journal = store.claim("r-1").await.unwrap();
         journal.append(&entry(2)).await.unwrap();
         assert_eq!(store.entries("r-1").await.unwrap(), [entry(1), entry(2)]);
