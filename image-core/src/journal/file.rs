@@ -106,6 +106,7 @@ impl JournalStore for FileStore {
 /// lock of a dead holder may be seen for some moments more.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
+#[expect(clippy::disallowed_methods, reason = "it runs on a thread for blocking calls")]
 fn lock(file: &File, path: &Path, run: &str) -> Result<()> {
     let deadline = Instant::now() + LOCK_PATIENCE;
     loop {

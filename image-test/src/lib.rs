@@ -1,0 +1,18 @@
+//! Functional tests of machine images, with the gossfiles that teams already have.
+//!
+//! A gossfile, or the typed API, makes a [`Suite`]: resources with what is expected of them. A suite says what it needs
+//! to know ([`Wanted`]), a gatherer finds that out ([`Facts`]), and the suite is evaluated on the facts alone.
+
+mod compat;
+pub mod facts;
+pub mod matcher;
+mod position;
+pub mod suite;
+mod value;
+
+pub use compat::Compat;
+pub use facts::{Fact, Facts, Text, Wanted};
+pub use matcher::Matcher;
+pub use position::Position;
+pub use suite::{Attribute, Expectation, HttpRequest, Kind, Resource, Retry, Suite, Target};
+pub use value::Value;

@@ -1,0 +1,57 @@
+//! Untyped values, as YAML, JSON and templates know them.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A value without a schema: a template variable, an expectation, or what was found.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(untagged)]
+#[expect(clippy::exhaustive_enums, reason = "the data model of JSON does not grow")]
+pub enum Value {
+    /// Nothing.
+    #[default]
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A number with a fraction, or beyond the range of whole numbers.
+    Float(f64),
+    /// Text.
+    String(String),
+    /// Values in order.
+    List(Vec<Value>),
+    /// Values by name, sorted.
+    Map(BTreeMap<String, Value>),
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+impl From<f64> for Value {
+    fn from(value: f64) -> Self {
+        Self::Float(value)
+    }
+}
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::String(value.to_owned())
+    }
+}
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Self::String(value)
+    }
+}
+impl<T: Into<Self>> From<Vec<T>> for Value {
+    fn from(value: Vec<T>) -> Self {
+        Self::List(value.into_iter().map(Into::into).collect())
+    }
+}
