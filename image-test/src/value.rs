@@ -20,9 +20,9 @@ pub enum Value {
     /// Text.
     String(String),
     /// Values in order.
-    List(Vec<Value>),
+    List(Vec<Self>),
     /// Values by name, sorted.
-    Map(BTreeMap<String, Value>),
+    Map(BTreeMap<String, Self>),
 }
 
 impl From<bool> for Value {

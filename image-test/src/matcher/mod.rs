@@ -12,7 +12,7 @@ pub enum Matcher {
     /// A plain value: text is compared as text, a number as a number, a boolean as it is.
     Is(Value),
     /// A plain list: the actual list has these elements, in any order, among others.
-    Has(Vec<Matcher>),
+    Has(Vec<Self>),
     /// The very value, of the same type.
     Equal(Value),
     /// Text that begins so.
@@ -28,25 +28,25 @@ pub enum Matcher {
     /// Bytes of a text, elements of a list, or keys of a map.
     HaveLen(usize),
     /// A list with at least one such element.
-    ContainElement(Box<Matcher>),
+    ContainElement(Box<Self>),
     /// A list with these elements, each by an element of its own.
-    ContainElements(Vec<Matcher>),
+    ContainElements(Vec<Self>),
     /// A list with exactly these elements.
-    ConsistOf(Vec<Matcher>),
+    ConsistOf(Vec<Self>),
     /// A map with at least one such key.
-    HaveKey(Box<Matcher>),
+    HaveKey(Box<Self>),
     /// Lines that hold these patterns: `text`, `!text`, `/regexp/`, `!/regexp/`.
     HavePatterns(Vec<String>),
     /// Not so.
-    Not(Box<Matcher>),
+    Not(Box<Self>),
     /// All of these.
-    And(Vec<Matcher>),
+    And(Vec<Self>),
     /// At least one of these.
-    Or(Vec<Matcher>),
+    Or(Vec<Self>),
     /// A version, or list of versions, within this range.
     SemverConstraint(String),
     /// JSON whose values at these gjson paths are so.
-    Gjson(BTreeMap<String, Matcher>),
+    Gjson(BTreeMap<String, Self>),
     /// XML in which an XPath expression gives this.
     Xml {
         /// XPath 1.0.
