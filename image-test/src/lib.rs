@@ -8,6 +8,7 @@ pub mod facts;
 pub mod matcher;
 mod position;
 pub mod suite;
+pub mod template;
 mod value;
 
 pub use compat::Compat;
