@@ -127,6 +127,21 @@ mod tests {
         assert_eq!(written.len() as u64, 10 - dropped + 1);
     }
 
+    #[test]
+    fn long_lines_fill_the_queue_before_they_fill_the_memory() {
+        let (gate, shared) = (mpsc::channel(), Shared::default());
+        let sink = JsonLines(Queue::with_capacity(Gated(gate.1, shared.clone()), 1000).unwrap());
+        let long = Event { body: EventBody::Output { stream: Stream::Stdout, text: "x".repeat(1 << 20) }, ..event(0) };
+        (0..100).for_each(|_| sink.emit(&long));
+        // What is no output has its place nevertheless.
+        sink.emit(&Event { body: EventBody::StageStarted, ..event(0) });
+        let dropped = sink.dropped();
+        assert_eq!(dropped, 84, "16 MiB may wait");
+        drop(gate.0);
+        assert_eq!(sink.finish().unwrap(), dropped);
+        assert_eq!(lines(&shared).last().unwrap().body, EventBody::StageStarted);
+    }
+
     struct Full;
 
     impl io::Write for Full {

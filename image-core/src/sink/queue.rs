@@ -5,14 +5,16 @@ use std::{
     fmt, io,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
         mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
     },
     thread::JoinHandle,
 };
 
-/// Events that may wait: some ten megabytes of output lines.
+/// Events that may wait.
 const CAPACITY: usize = 64 * 1024;
+/// Bytes of output that may wait in them: its lines may be long, and a full queue of those would be a gigabyte.
+const OUTPUT: usize = 16 << 20;
 
 /// What is done with events on the writing thread.
 pub(super) trait Write: Send + 'static {
@@ -24,6 +26,8 @@ pub(super) trait Write: Send + 'static {
 pub(super) struct Queue {
     sender: Option<SyncSender<Event>>,
     dropped: Arc<AtomicU64>,
+    /// Bytes of output that wait.
+    output: Arc<AtomicUsize>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
@@ -39,19 +43,23 @@ impl Queue {
     }
     pub(super) fn with_capacity(write: impl Write, capacity: usize) -> Result<Self> {
         let (sender, receiver) = sync_channel(capacity);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let lost = Arc::clone(&dropped);
+        let (dropped, output) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (lost, waiting) = (Arc::clone(&dropped), Arc::clone(&output));
         let thread = std::thread::Builder::new()
             .name("event-sink".into())
-            .spawn(move || work(write, &receiver, &lost))
+            .spawn(move || work(write, &receiver, &lost, &waiting))
             .map_err(|e| Error::io("start", "the thread of an event sink", e))?;
-        Ok(Self { sender: Some(sender), dropped, thread: Some(thread) })
+        Ok(Self { sender: Some(sender), dropped, output, thread: Some(thread) })
     }
 
     /// Hands over an event, or counts it as dropped: when the queue is full, and when writing has failed.
     pub(super) fn push(&self, event: &Event) {
-        let taken = self.sender.as_ref().is_some_and(|sender| sender.try_send(event.clone()).is_ok());
+        let bytes = output_bytes(event);
+        // Counted before it is sent, so that the writer never takes off what was not put on.
+        let fits = self.output.fetch_add(bytes, SeqCst) + bytes <= OUTPUT;
+        let taken = fits && self.sender.as_ref().is_some_and(|sender| sender.try_send(event.clone()).is_ok());
         if !taken {
+            self.output.fetch_sub(bytes, SeqCst);
             self.dropped.fetch_add(1, SeqCst);
         }
     }
@@ -75,12 +83,18 @@ impl Drop for Queue {
     }
 }
 
+/// What an event adds to the bytes of output that wait. All other events are small.
+fn output_bytes(event: &Event) -> usize {
+    if let EventBody::Output { text, .. } = &event.body { text.len() } else { 0 }
+}
+
 /// Writes until the queue is closed. After a failure nothing more is taken, so that what comes is counted as dropped.
-fn work(mut write: impl Write, events: &Receiver<Event>, dropped: &AtomicU64) -> io::Result<()> {
+fn work(mut write: impl Write, events: &Receiver<Event>, dropped: &AtomicU64, waiting: &AtomicUsize) -> io::Result<()> {
     let mut said = 0;
     let mut next = events.recv().ok();
     while let Some(event) = next {
         write.event(&event)?;
+        waiting.fetch_sub(output_bytes(&event), SeqCst);
         let lost = dropped.load(SeqCst);
         if lost > said {
             write.event(&gap(&event, lost - said))?;
