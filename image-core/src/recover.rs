@@ -146,3 +146,53 @@ async fn reap_one(cx: &Context, undoer: &dyn Undo, found: &Found, due: impl Fn(&
         Err(e) => ReapOutcome::Failed(cx.redact(e.chain())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Entry, Keep, Kind, MemoryStore, Scope, Timestamp};
+    use serde_json::Value;
+    use std::time::Duration;
+
+    fn intended() -> Record {
+        let kind = Kind::new("image", Duration::from_secs(600), Duration::ZERO);
+        Record::Intended(Resource::found("o", Scope::new("s"), kind, "l", "t", "i"))
+    }
+
+    #[tokio::test]
+    async fn unfinished_are_the_runs_that_left_something_to_recover() {
+        let (token, set) = ("t".to_owned(), vec!["t".to_owned()]);
+        let created = Record::Created { token: token.clone(), id: "i".into(), undo_data: Value::Null };
+        let committing = Record::Committing { set: set.clone(), keep: Keep::FOREVER };
+        let stage = Record::Stage { name: "approved".into(), output: Value::Null };
+        let message = "lost".to_owned();
+        let runs: [(&str, bool, Vec<Record>); 10] = [
+            ("nothing", false, vec![]),
+            ("evidence", false, vec![stage]),
+            ("intended", true, vec![intended()]),
+            ("created", true, vec![intended(), created.clone()]),
+            ("unclear", true, vec![intended(), Record::Unclear { token: token.clone(), message: message.clone() }]),
+            ("rejected", false, vec![intended(), Record::Rejected { token: token.clone(), message: message.clone() }]),
+            ("undo-failed", true, vec![intended(), Record::UndoFailed { token: token.clone(), message }]),
+            ("undone", false, vec![intended(), created.clone(), Record::Undone { token }]),
+            ("committing", true, vec![intended(), created.clone(), committing.clone()]),
+            ("kept", false, vec![intended(), created, committing, Record::Kept { set }]),
+        ];
+        let store = MemoryStore::default();
+        // Of this one not even the first entry was written.
+        store.set_text("empty", "");
+        for (run, _, records) in &runs {
+            let mut journal = store.claim(run).await.unwrap();
+            let started = Record::Started { version: FORMAT_VERSION, pipeline: "p".into() };
+            for record in [&[started], records.as_slice()].concat() {
+                journal.append(&Entry::new(Timestamp::from_millis(1), record)).await.unwrap();
+            }
+        }
+        let mut expected: Vec<&str> = runs.iter().filter(|(_, open, _)| *open).map(|(run, ..)| *run).collect();
+        expected.sort_unstable();
+        assert_eq!(unfinished(&store).await.unwrap(), expected);
+
+        store.set_text("broken", "noise\nmore noise\n");
+        assert!(unfinished(&store).await.unwrap_err().to_string().contains("broken"), "it must not pass for finished");
+    }
+}
