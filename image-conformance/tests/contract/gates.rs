@@ -1,11 +1,12 @@
 //! Verdicts, coverage, evidence, approvers, panics.
 
 use crate::support::{context, pipeline};
-use image_conformance::fake::{FakeAttestor, FakeCloud, FakeScanner, FakeValidator};
+use image_conformance::fake::{FakeAttestor, FakeCloud, FakePlugin, FakeScanner, FakeValidator};
 use image_core::{
-    Approval, ApprovedImage, Approver, Attestor, BuildRecord, Context, Error, ErrorKind, Fingerprint, Image, Machine,
-    MemoryStore, Pipeline, Policy, Provisioner, Ready, Report, Result, ScanReport, ScanTarget, Scanner, Severity, Step,
-    StepHook, Subject, Validator, Verdict, VerifiedInput, Verifier, async_trait,
+    Approval, ApprovedImage, Approver, Attestation, Attestor, BuildRecord, BuildSpec, Capabilities, Captured, Checked,
+    Context, Error, ErrorKind, Fingerprint, Image, Importer, Launched, Machine, MemoryStore, Pipeline, Policy,
+    Provisioner, Ready, Report, Result, ScanReport, ScanTarget, Scanner, Severity, Step, StepHook, Subject, Validator,
+    Verdict, VerifiedInput, Verifier, async_trait,
 };
 
 async fn refused(cloud: &FakeCloud, pipeline: Pipeline<Ready>, kind: ErrorKind, exit: u8) -> String {
@@ -56,7 +57,7 @@ async fn evidence_mints_only_for_the_image_it_is_about() {
     let (cloud, cx) = (FakeCloud::default(), context(&MemoryStore::default()).await);
     let record = pipeline(&cloud).run(&cx).await.unwrap().report.record;
     let (proof, policy) = ([FakeAttestor::default().attest(&cx, &record).await.unwrap()], Policy::default());
-    let mint = |image: Image, proof: Vec<image_core::Attestation>| {
+    let mint = |image: Image, proof: Vec<Attestation>| {
         let (cx, policy) = (cx.clone(), policy.clone());
         async move { ApprovedImage::from_evidence(&cx, &image, &proof, &FakeAttestor::default(), &policy).await.map(drop) }
     };
@@ -83,6 +84,7 @@ enum Bad {
     Verifier,
     Hook,
     Approver,
+    Attestor,
     Refuses,
 }
 
@@ -158,17 +160,28 @@ impl Approver for Bad {
         Ok(Approval::new("bad", "somebody", "looks good"))
     }
 }
+#[async_trait]
+impl Attestor for Bad {
+    fn id(&self) -> &str {
+        "bad"
+    }
+    async fn attest(&self, cx: &Context, record: &BuildRecord) -> Result<Attestation> {
+        self.act(Self::Attestor);
+        FakeAttestor::default().attest(cx, record).await
+    }
+}
 
 fn with(cloud: &FakeCloud, bad: Bad) -> Pipeline<Ready> {
     let mut provisioned = image_core::Layer::new("app");
     provisioned = provisioned.provision(bad);
-    pipeline(cloud).layer(provisioned).validator(bad).scanner(bad).verifier(bad).hook(bad).approver(bad)
+    let pipeline = pipeline(cloud).layer(provisioned).validator(bad).scanner(bad).verifier(bad);
+    pipeline.hook(bad).approver(bad).attestor(bad)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_in_any_plugin_unwinds_and_is_a_bug() {
-    use Bad::{Approver, Hook, Provisioner, Scanner, Validator, Verifier};
-    for bad in [Provisioner, Validator, Scanner, Verifier, Hook, Approver] {
+    use Bad::{Approver, Attestor, Hook, Provisioner, Scanner, Validator, Verifier};
+    for bad in [Provisioner, Validator, Scanner, Verifier, Hook, Approver, Attestor] {
         let cloud = FakeCloud::default();
         let error = with(&cloud, bad).run(&context(&MemoryStore::default()).await).await.unwrap_err();
         assert_eq!((error.cause.kind(), error.exit_code()), (ErrorKind::Internal, 1), "{error}");
@@ -176,6 +189,51 @@ async fn a_panic_in_any_plugin_unwinds_and_is_a_bug() {
         // A layer that was committed before stays until it expires; nothing else does.
         let stays = cloud.items().values().all(|item| item.state() == Some(image_core::State::Layer));
         assert!(error.leftovers.is_empty() && stays, "{bad:?}: {:?}", cloud.items());
+    }
+}
+
+/// Imports as the plugin inside does, and panics at the end of one of its calls.
+#[derive(Clone, Debug)]
+struct BadImporter(FakePlugin, &'static str);
+
+crate::support::delegate_undo!(BadImporter);
+
+impl BadImporter {
+    fn end(&self, call: &str) {
+        assert!(self.1 != call, "plugin bug in {call}");
+    }
+}
+
+#[async_trait]
+impl Importer for BadImporter {
+    fn capabilities(&self) -> Capabilities {
+        Importer::capabilities(&self.0)
+    }
+    async fn check(&self, cx: &Context, spec: &BuildSpec) -> Result<Checked> {
+        let checked = Importer::check(&self.0, cx, spec).await;
+        self.end("check");
+        checked
+    }
+    async fn import(&self, cx: &Context, checked: &Checked, disk: &Image) -> Result<Captured> {
+        let imported = self.0.import(cx, checked, disk).await;
+        self.end("import");
+        imported
+    }
+    async fn boot(&self, cx: &Context, image: &Image) -> Result<Launched> {
+        let booted = Importer::boot(&self.0, cx, image).await;
+        self.end("boot");
+        booted
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_an_importer_undoes_what_it_made() {
+    for (call, imports) in [("check", 0), ("import", 1), ("boot", 1)] {
+        let cloud = FakeCloud::default();
+        let pipeline = pipeline(&cloud).importer(BadImporter(FakePlugin::new(&cloud), call));
+        let chain = refused(&cloud, pipeline, ErrorKind::Internal, 1).await;
+        assert!(chain.contains(&format!("plugin bug in {call}")), "{chain}");
+        assert_eq!(crate::support::calls(&cloud, "create import").len(), imports, "{call}: {:?}", cloud.calls());
     }
 }
 
