@@ -1,6 +1,9 @@
 //! Runs under observation: every event, and a photograph of the backend before and after each journal entry.
 
-use crate::{Failure, Fresh, Rig, books::Seen};
+use crate::{
+    Failure, Fresh, Rig,
+    books::{Books, Seen},
+};
 use image_core::{
     Context, Entry, Event, EventSink, Faults, Journal, JournalStore, MemoryStore, Outcome, Result, RunError,
     async_trait,
@@ -157,9 +160,21 @@ async fn observed(
 }
 
 impl Ran {
-    /// How many moments there are at which the process can die.
-    pub(crate) fn moments(&self) -> u64 {
-        2 * self.text.lines().count() as u64
+    /// The moments at which the process can die while the books are as wanted, counted from 0: before and after each
+    /// entry of the journal.
+    pub(crate) fn moments(&self, wanted: impl Fn(&Books) -> bool) -> Result<Vec<u64>, Failure> {
+        let ends = std::iter::once(0).chain(self.text.match_indices('\n').map(|(at, _)| at + 1));
+        let ends: Vec<usize> = ends.collect();
+        let mut moments = vec![];
+        for (entries, end) in ends.iter().enumerate() {
+            let after_and_before = (2 * entries as u64).saturating_sub(1)..=2 * entries as u64;
+            if wanted(&Books::read(&self.text[..*end])?) {
+                moments.extend(after_and_before);
+            }
+        }
+        // Before the entry after the last one is no moment.
+        moments.retain(|moment| *moment < 2 * (ends.len() as u64 - 1));
+        Ok(moments)
     }
 
     /// The world after a death at this moment, counted from 0; `None` when the run took another way this time.

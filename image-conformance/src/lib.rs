@@ -33,8 +33,9 @@
 //! Cases run on a paused clock, where waiting takes no time. A plugin that does real input and output says `real_time`
 //! as the macro's second argument, and [`Limits::sampled`] in its rig.
 //!
-//! Each test prints how many moments it tried (`cargo test -- --nocapture`). A case that has nothing to look at, for
-//! example because a plugin declares no fingerprint, tries none and passes; look at the numbers once.
+//! Each test prints how many moments it tried (`cargo test -- --nocapture`). Samples are taken from the moments that a
+//! case is about, and a case fails that finds nothing to try at any of its samples. One that is about something the plugin
+//! does not do, for example because it declares no fingerprint, tries none and passes; look at the numbers once.
 
 mod books;
 mod failure;

@@ -117,22 +117,32 @@ pub async fn dropped_handle_unwinds(fresh: Fresh<'_>) -> CaseResult {
     Ok(picked.len() as u64)
 }
 
-/// Calls a check on the world after a death at every moment of a run: `runs` says with which faults.
-async fn each_crash<'a, F, Fut>(fresh: Fresh<'a>, runs: &[Faults], mut check: F) -> CaseResult
+/// Calls a check on the world after a death at every moment of a run whose books are as wanted: `runs` says with which
+/// faults. A check says whether it had something to try; where none of them had, the case proves nothing and fails.
+async fn each_crash<'a, F, Fut>(
+    fresh: Fresh<'a>,
+    runs: &[Faults],
+    wanted: impl Fn(&Books) -> bool + Send,
+    mut check: F,
+) -> CaseResult
 where
     F: FnMut(Crash, String) -> Fut,
     Fut: Future<Output = Result<bool, Failure>>,
 {
-    let mut tried = 0;
+    let (mut looked, mut tried) = (0, 0);
     for faults in runs {
         let ran = run_photographed(fresh, faults.clone()).await?;
-        for n in ran.rig.limits().pick(ran.moments()) {
-            let (side, entry) = (if n % 2 == 1 { "before" } else { "after" }, n.div_ceil(2));
+        let moments = ran.moments(&wanted)?;
+        for n in ran.rig.limits().pick(moments.len() as u64) {
+            let Some(n) = usize::try_from(n).ok().and_then(|n| moments.get(n - 1)) else { continue };
+            let (side, entry) = (if n % 2 == 0 { "before" } else { "after" }, n / 2 + 1);
             let moment = format!("crash {side} entry {entry}, faults {:?}", faults.at_create);
-            let Some(crash) = ran.crash(fresh, n - 1).await? else { continue };
+            looked += 1;
+            let Some(crash) = ran.crash(fresh, *n).await? else { continue };
             tried += u64::from(check(crash, moment).await?);
         }
     }
+    ensure(looked == 0 || tried > 0, "every crash", || format!("{looked} moments, and nothing to try at any of them"))?;
     Ok(tried)
 }
 
@@ -155,8 +165,8 @@ pub async fn every_crash_recovers(fresh: Fresh<'_>) -> CaseResult {
             recover_twice(&*rig, &before, &last, &moment).await.map(|()| true)
         }
     };
-    let whole = each_crash(fresh, &[Faults::default()], &mut recover_from).await?;
-    let unwinding = each_crash(fresh, &unwinding, &mut recover_from).await?;
+    let whole = each_crash(fresh, &[Faults::default()], |_| true, &mut recover_from).await?;
+    let unwinding = each_crash(fresh, &unwinding, |_| true, &mut recover_from).await?;
     Ok(whole + unwinding + torn)
 }
 
@@ -176,30 +186,43 @@ async fn recover_twice(rig: &dyn Rig, before: &Seen, text: &str, moment: &str) -
 /// touched; the right undoers then finish.
 pub async fn foreign_scope_is_refused(fresh: Fresh<'_>) -> CaseResult {
     let faults = [Faults::default()];
-    let tried = each_crash(fresh, &faults, |crash, moment| async move {
-        let Crash { rig, before, text, .. } = crash;
-        if Books::read(&text)?.open.is_empty() {
-            return Ok(false);
-        }
-        let (store, seen) = (MemoryStore::with_text(RUN, text), Seen::of(&*rig));
-        for (who, undoers) in [("another account", rig.foreign()), ("nobody", Undoers::new())] {
-            let moment = format!("{moment}, recovered by {who}");
-            let done = recovered(&store, undoers, &moment).await?;
-            ensure(!done.leftovers.is_empty(), &moment, || {
-                format!("what is open was called gone from another account: {:?}", seen.live)
-            })?;
-            seen.ensure_same(&*rig, &moment, "a foreign backend was touched")?;
-        }
-        recover_twice(&*rig, &before, &store.text(RUN), &format!("{moment}, then by us")).await.map(|()| true)
-    });
+    let tried = each_crash(
+        fresh,
+        &faults,
+        |books| !books.open.is_empty(),
+        |crash, moment| async move {
+            let Crash { rig, before, text, .. } = crash;
+            if Books::read(&text)?.open.is_empty() {
+                return Ok(false);
+            }
+            let (store, seen) = (MemoryStore::with_text(RUN, text), Seen::of(&*rig));
+            for (who, undoers) in [("another account", rig.foreign()), ("nobody", Undoers::new())] {
+                let moment = format!("{moment}, recovered by {who}");
+                let done = recovered(&store, undoers, &moment).await?;
+                ensure(!done.leftovers.is_empty(), &moment, || {
+                    format!("what is open was called gone from another account: {:?}", seen.live)
+                })?;
+                seen.ensure_same(&*rig, &moment, "a foreign backend was touched")?;
+            }
+            recover_twice(&*rig, &before, &store.text(RUN), &format!("{moment}, then by us")).await.map(|()| true)
+        },
+    );
     let tried = tried.await?;
     ensure(tried > 0, "every crash", || "nothing was ever open".into())?;
     Ok(tried)
 }
 
-/// A value that somebody else changed since is theirs: undo leaves it alone. Tried where [`Rig::overwrite`] is provided.
+/// A value that somebody else changed since is theirs: undo leaves it alone. Tried where the pipeline changes a value and
+/// [`Rig::overwrite`] is provided.
 pub async fn others_changes_are_left_alone(fresh: Fresh<'_>) -> CaseResult {
-    each_crash(fresh, &[Faults::default()], |crash, moment| async move {
+    let ran = clean(fresh).await?;
+    let kept = Books::read(&ran.text)?.kept;
+    let changed = kept.into_iter().find_map(|(resource, _)| Some((resource.id?, resource.change?.after)));
+    if !changed.is_some_and(|(id, value)| ran.rig.overwrite(&id, value)) {
+        return Ok(0);
+    }
+    let changes = |books: &Books| books.open.values().any(|resource| resource.change.is_some());
+    each_crash(fresh, &[Faults::default()], changes, |crash, moment| async move {
         let Crash { rig, text, .. } = crash;
         let values = rig.values();
         let ours = Books::read(&text)?.open.into_values().find_map(|resource| {
@@ -207,6 +230,7 @@ pub async fn others_changes_are_left_alone(fresh: Fresh<'_>) -> CaseResult {
             (values.get(&id) == Some(&change.after)).then_some(id)
         });
         let theirs = json!("changed by somebody else");
+        // It is not ours before the call is made.
         let Some(id) = ours.filter(|id| rig.overwrite(id, theirs.clone())) else { return Ok(false) };
         let done = recovered(&MemoryStore::with_text(RUN, text), rig.pipeline().undoers(), &moment).await?;
         ensure(done.leftovers.is_empty(), &moment, || format!("leftovers {:?}", done.leftovers))?;
@@ -219,11 +243,12 @@ pub async fn others_changes_are_left_alone(fresh: Fresh<'_>) -> CaseResult {
 
 /// The journal is lost: reap takes every temporary thing of a dead run past its expiry, and nothing that was kept.
 pub async fn reap_spares_what_is_kept(fresh: Fresh<'_>) -> CaseResult {
-    each_crash(fresh, &[Faults::default()], |crash, moment| async move {
+    // Who knows that a commit has begun, has the journal.
+    let lost = |books: &Books| books.committing.is_none();
+    each_crash(fresh, &[Faults::default()], lost, |crash, moment| async move {
         let Crash { rig, before, text, .. } = crash;
         let books = Books::read(&text)?;
-        // Who knows that a commit has begun, has the journal.
-        if books.committing.is_some() {
+        if !lost(&books) {
             return Ok(false);
         }
         let seen = Seen::of(&*rig);
@@ -304,21 +329,26 @@ pub async fn planning_has_no_side_effects(fresh: Fresh<'_>) -> CaseResult {
 
 /// Whatever a dead run left behind, a later plan reuses only what was committed.
 pub async fn lookup_finds_only_what_is_committed(fresh: Fresh<'_>) -> CaseResult {
-    each_crash(fresh, &[Faults::default()], |crash, moment| async move {
-        let Crash { rig, text, .. } = crash;
-        tokio::time::sleep(rig.limits().settle).await;
-        let (cx, _) = context(&*rig, Faults::default()).await?;
-        let plan = rig.pipeline().plan(&cx).await.map_err(Failure::at(&moment))?;
-        let committed = Books::read(&text)?.committed();
-        let reused = plan.layers.iter().filter_map(|layer| match &layer.action {
-            LayerAction::Reuse(id) => Some(id.trim_start_matches("in ")),
-            _ => None,
-        });
-        for id in reused {
-            ensure(committed.contains(id), &moment, || format!("{id} is reused, but was never committed"))?;
-        }
-        Ok(true)
-    })
+    each_crash(
+        fresh,
+        &[Faults::default()],
+        |_| true,
+        |crash, moment| async move {
+            let Crash { rig, text, .. } = crash;
+            tokio::time::sleep(rig.limits().settle).await;
+            let (cx, _) = context(&*rig, Faults::default()).await?;
+            let plan = rig.pipeline().plan(&cx).await.map_err(Failure::at(&moment))?;
+            let committed = Books::read(&text)?.committed();
+            let reused = plan.layers.iter().filter_map(|layer| match &layer.action {
+                LayerAction::Reuse(id) => Some(id.trim_start_matches("in ")),
+                _ => None,
+            });
+            for id in reused {
+                ensure(committed.contains(id), &moment, || format!("{id} is reused, but was never committed"))?;
+            }
+            Ok(true)
+        },
+    )
     .await
 }
 

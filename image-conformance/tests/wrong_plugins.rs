@@ -8,11 +8,12 @@ use image_conformance::{
     Target, ValidatorFixture, distributor, fake::FakeCloud, lifecycle, provisioner, scanner, validator,
 };
 use image_core::{
-    Architecture, BootMode, Check, Context, Coverage, Fingerprint, Image, ImageKind, Machine, Platform, Provisioner,
-    Report, Result, ScanReport, ScanTarget, Scanner, Scope, Subject, ValidationStage, Validator, async_trait,
+    Architecture, BootMode, Check, Context, Coverage, Fingerprint, Image, ImageKind, Machine, Pipeline, Platform,
+    Provisioner, Report, Result, ScanReport, ScanTarget, Scanner, Scope, Subject, Undoers, ValidationStage, Validator,
+    async_trait,
 };
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use wrong::{How, WrongRig};
 
 fn rig(how: How) -> impl Fn() -> Arc<dyn Rig> + Send + Sync {
@@ -120,6 +121,32 @@ async fn refusing_bad_settings_late_fails() {
 async fn overwriting_others_values_fails() {
     let wrong = lifecycle::others_changes_are_left_alone(&rig(How::RestoresBlindly)).await;
     says(wrong, "crash", "somebody else's value of pointer/a-0 became");
+}
+
+/// A rig that does not show the values that its pipeline changes.
+#[derive(Debug)]
+struct Hidden(FakeCloud);
+
+impl Rig for Hidden {
+    fn pipeline(&self) -> Pipeline {
+        self.0.pipeline()
+    }
+    fn foreign(&self) -> Undoers {
+        self.0.foreign()
+    }
+    fn live(&self) -> BTreeSet<String> {
+        self.0.live()
+    }
+    fn overwrite(&self, id: &str, value: Value) -> bool {
+        self.0.overwrite(id, value)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_case_that_tries_nothing_fails() {
+    let hidden = || -> Arc<dyn Rig> { Arc::new(Hidden(FakeCloud::default())) };
+    let tried = lifecycle::others_changes_are_left_alone(&hidden).await;
+    says(tried, "every crash", "nothing to try at any of them");
 }
 
 #[tokio::test(start_paused = true)]
