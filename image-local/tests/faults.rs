@@ -1,12 +1,17 @@
 //! What goes wrong ends in an error that says who must act, leaves nothing behind and publishes nothing.
 
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests, and a skipped test says so")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 #[path = "support/site.rs"]
 mod site;
 mod support;
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use image_core::{
     Context, ErrorKind, Event, EventBody, EventSink, Faults, FileStore, Fingerprint, Layer, Machine, MemoryStore,
@@ -14,7 +19,7 @@ use image_core::{
     provision::Shell,
     validate::{Command, CommandCheck},
 };
-use image_local::{LocalBuilder, LocalStore, Source, process};
+use image_local::{LocalBuilder, LocalStore, Source, process, rootfs::store::read_manifest};
 use site::{NAME, Site, names, set};
 
 async fn run(site: &Site, id: &str, pipeline: &Pipeline) -> Result<Outcome, RunError> {
@@ -32,82 +37,6 @@ async fn fails(site: &Site, id: &str, pipeline: &Pipeline, kind: ErrorKind, code
     }
     assert!(error.leftovers.is_empty() && !error.committed, "{id}: {:?}", error.leftovers);
     site.assert_only_kept(id).await;
-}
-
-/// Runs [`elsewhere`] in a process of its own: in a mount namespace with a small file system at `small`, or with another
-/// `PATH`. False where this machine does not let us.
-async fn in_a_process(site: &Site, fixture: &Path, fault: &str, small: Option<(&Path, &str)>) -> bool {
-    if small.is_some() && !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: only root mounts a small file system");
-        return false;
-    }
-    let this = std::env::current_exe().unwrap();
-    let mut command = match small {
-        None => tokio::process::Command::new(this),
-        Some((at, size)) => {
-            let mount = format!("size={size},mode=0700");
-            let mut command = tokio::process::Command::new("unshare");
-            command.args(["--mount", "--propagation", "private", "/bin/sh", "-c"]);
-            command
-                .args([r#"mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@""#, "sh", &mount])
-                .arg(at)
-                .arg(this);
-            command
-        }
-    };
-    command.args(["elsewhere", "--exact", "--ignored", "--nocapture"]);
-    let orders = [fault.as_ref(), site.root.as_os_str(), fixture.as_os_str()];
-    command.env(ELSEWHERE, orders.join(std::ffi::OsStr::new("|")));
-    if small.is_none() {
-        command.env("PATH", "/nonexistent");
-    }
-    let output = command.output().await.unwrap();
-    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && text.contains("1 passed"), "{fault}: {text}");
-    true
-}
-
-/// The environment variable that says what [`elsewhere`] is to do.
-const ELSEWHERE: &str = "GOLDEN_IMAGE_TEST_FAULT";
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "the other tests run it in a process of its own"]
-async fn elsewhere() {
-    let Some(order) = std::env::var_os(ELSEWHERE) else { return };
-    let order = order.into_string().unwrap();
-    let [fault, root, fixture] = order.split('|').collect::<Vec<_>>()[..] else { panic!("{order}") };
-    let (site, fixture) = (Site::new(Path::new(root)), Path::new(fixture));
-    let pipeline = site.pipeline(fixture, "elsewhere", fault == "missing-tool");
-    let cx = Context::builder(FileStore::open(site.journals()).unwrap()).run_id(fault).open().await.unwrap();
-    let error = pipeline.run(&cx).await.unwrap_err();
-    let text = error.cause.chain();
-    match fault {
-        "missing-tool" => assert_eq!((error.cause.kind(), error.exit_code()), (ErrorKind::Unsupported, 2), "{text}"),
-        _ => assert_eq!((error.cause.kind(), error.exit_code()), (ErrorKind::StorageFull, 1), "{text}"),
-    }
-    assert!(error.leftovers.is_empty() && !error.committed, "{:?}", error.leftovers);
-    site.assert_only_kept(fault).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn no_space_is_left() {
-    let Some(fixture) = support::fixture() else { return };
-    for (fault, size) in [("full-builder", "30m"), ("full-late", "64m")] {
-        let directory = tempfile::tempdir().unwrap();
-        let site = Site::new(directory.path());
-        let small = site.root.join("builder");
-        fs::create_dir(&small).unwrap();
-        if !in_a_process(&site, fixture, fault, Some((&small, size))).await {
-            return;
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_tool_is_missing() {
-    let Some(fixture) = support::fixture() else { return };
-    let directory = tempfile::tempdir().unwrap();
-    in_a_process(&Site::new(directory.path()), fixture, "missing-tool", None).await;
 }
 
 /// A site where one image was published.
@@ -150,9 +79,58 @@ async fn sources_that_cannot_be_used() {
     let whole = fs::read(fixture.join("rootfs.tar")).unwrap();
     fs::write(file("cut.tar"), &whole[..whole.len() / 2]).unwrap();
     fails(&site, "cut", &of(&file("cut.tar")), ErrorKind::InvalidInput, 2, &[]).await;
-    fs::write(file("upwards.tar"), tar("../upwards")).unwrap();
-    fails(&site, "upwards", &of(&file("upwards.tar")), ErrorKind::InvalidInput, 2, &["../upwards"]).await;
-    assert!(!site.root.join("upwards").exists() && !scratch.path().join("upwards").exists());
+    let absolute = file("absolute");
+    let absolute = absolute.to_str().unwrap();
+    for (id, name) in [("upwards", "../upwards"), ("absolute", absolute)] {
+        let tar = file(&format!("{id}.tar"));
+        fs::write(&tar, [entry(name, tar::EntryType::Regular), vec![0; 1024]].concat()).unwrap();
+        fails(&site, id, &of(&tar), ErrorKind::InvalidInput, 2, &[name]).await;
+        assert!(!site.root.join(id).exists() && !scratch.path().join(id).exists());
+    }
+    for (id, kind) in [("character", tar::EntryType::Char), ("block", tar::EntryType::Block)] {
+        let tar = file(&format!("{id}.tar"));
+        fs::write(&tar, [entry("etc/node", kind), whole.clone()].concat()).unwrap();
+        fails(&site, id, &of(&tar), ErrorKind::InvalidInput, 2, &["etc/node", "device"]).await;
+    }
+    assert_eq!(devices(&site.root), [] as [PathBuf; 0]);
+}
+
+/// The kernel fills `/dev` at boot; what an archive has there is left out.
+#[tokio::test(flavor = "multi_thread")]
+async fn device_nodes_of_a_source_are_made_nowhere() {
+    let Some(fixture) = support::fixture() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let site = Site::new(directory.path());
+    let tar = site.root.join("nodes.tar");
+    let nodes = [entry("dev/node", tar::EntryType::Char), entry("dev/disk", tar::EntryType::Block)];
+    fs::write(&tar, [nodes.concat(), fs::read(fixture.join("rootfs.tar")).unwrap()].concat()).unwrap();
+    let builder = LocalBuilder::open(site.root.join("builder"), Source::tar(tar)).unwrap();
+    let pipeline = built_by(&site, builder.raw_only().without_boot().not_bootable()).layer(
+        Layer::new("look").provision(Shell::inline("look", "[ ! -e /dev/node ] && [ ! -e /dev/disk ]")).offline(),
+    );
+    run(&site, "nodes", &pipeline).await.unwrap();
+    site.assert_only_kept("nodes").await;
+    assert_eq!(devices(&site.root), [] as [PathBuf; 0]);
+    for image in site.kept().images {
+        let manifest = read_manifest(site.root.join("builder/images").join(image)).unwrap();
+        let below = manifest.entries.keys().map(ToString::to_string).filter(|path| path.starts_with("dev/"));
+        assert_eq!(below.collect::<Vec<_>>(), [] as [String; 0]);
+    }
+}
+
+/// The device nodes in a directory and below it.
+fn devices(directory: &Path) -> Vec<PathBuf> {
+    let mut found = vec![];
+    for name in names(directory) {
+        let path = directory.join(name);
+        let kind = fs::symlink_metadata(&path).unwrap().file_type();
+        if kind.is_dir() {
+            found.extend(devices(&path));
+        } else if kind.is_char_device() || kind.is_block_device() {
+            found.push(path);
+        }
+    }
+    found
 }
 
 #[test]
@@ -162,16 +140,20 @@ fn unknown_suites_are_refused_by_name() {
     assert!(error.to_string().contains("bokworm") && error.to_string().contains("bookworm"), "{error}");
 }
 
-/// An archive of one file with a name as it stands, which a well-meant library would refuse to write.
-fn tar(name: &str) -> Vec<u8> {
+/// One entry of an archive, with a name as it stands, which a well-meant library would refuse to write.
+fn entry(name: &str, kind: tar::EntryType) -> Vec<u8> {
     let mut header = tar::Header::new_ustar();
     header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+    header.set_entry_type(kind);
     header.set_size(0);
     header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_device_major(1).unwrap();
+    header.set_device_minor(3).unwrap();
     header.set_cksum();
-    let mut bytes = header.as_bytes().to_vec();
-    bytes.resize(bytes.len() + 1024, 0);
-    bytes
+    header.as_bytes().to_vec()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,15 +1,12 @@
 //! Hostile archives must not cost memory. A process of its own, because the peak is of the whole process.
 
-use std::fs;
+#[path = "support/memory.rs"]
+mod memory;
+
 use std::io::Read;
 
 use image_local::rootfs::{NormalizeOptions, RootfsError, archive, normalize};
-
-/// Peak resident memory in KiB; `None` where the kernel does not tell.
-fn peak() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse().ok())
-}
+use memory::peak;
 
 fn header(flag: u8, name: &[u8], size: u64) -> [u8; 512] {
     let mut block = [0; 512];
