@@ -3,6 +3,7 @@
 //! ```text
 //! <store>/<name>/<version>/   disk.raw disk.qcow2 manifest.json record.json tags.json
 //! <store>/<name>/latest       -> <version>
+//! <store>/<token>/            a version that is not finished
 //! ```
 
 use crate::{
@@ -29,6 +30,8 @@ const LATEST: &str = "latest";
 /// A `latest` that has not taken its place yet.
 const NEW_LATEST: &str = ".latest.new";
 const MANIFEST: &str = "manifest.json";
+/// The tag of a version that came with the directory of its image, which goes with it where nothing else is in there.
+const MADE: &str = "made-directory";
 /// The files of an image that are published, by the role of the part.
 const PARTS: [&str; 2] = ["raw", "qcow2"];
 
@@ -173,12 +176,13 @@ impl LocalStore {
         Kind::new(name, Duration::from_secs(600), Duration::ZERO).ends_with_process()
     }
 
-    /// Every directory of an image, finished or not.
+    /// Every version, finished or not.
     fn directories(&self) -> Result<Vec<tagged::Tagged>> {
-        let mut all = vec![];
+        let mut all = tagged::list(&self.root)?;
         for entry in fs::read_dir(&self.root).map_err(|e| Error::io("list", &self.root, e))? {
             let entry = entry.map_err(|e| Error::io("list", &self.root, e))?;
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            let of_image = entry.file_name().to_str().is_some_and(is_name);
+            if of_image && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 all.extend(tagged::list(&entry.path())?);
             }
         }
@@ -215,9 +219,7 @@ impl LocalStore {
 
     /// Copies the files into a directory that nobody looks at yet, and gives it its name last.
     fn copy(&self, approved: &ApprovedImage, name: &str, version: &str, token: &str, tags: &Tags) -> Result<()> {
-        let parent = self.root.join(name);
-        fs::create_dir_all(&parent).map_err(|e| Error::io("create", &parent, e))?;
-        let new = tagged::create(&parent, token, tags)?;
+        let new = tagged::create(&self.root, token, tags)?;
         let mut files = BTreeMap::new();
         for role in PARTS {
             let Some(source) = approved.image().parts.get(role) else { continue };
@@ -243,9 +245,22 @@ impl LocalStore {
             tagged::write_atomically(&new.join("attestations.json"), &tagged::to_json(&approved.attestations())?)?;
         }
         tagged::write_atomically(&new.join(MANIFEST), &tagged::to_json(&manifest)?)?;
+        self.put_in_place(&new, name, version, tags)
+    }
+
+    /// Gives a finished version its name. The first one of an image makes the directory for all of them, and says so in
+    /// its tags before it does.
+    fn put_in_place(&self, new: &Path, name: &str, version: &str, tags: &Tags) -> Result<()> {
+        let parent = self.root.join(name);
         let place = parent.join(version);
-        let placed = fs::set_permissions(&new, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .and_then(|()| fs::rename(&new, &place));
+        let _lock = self.lock()?;
+        if !parent.try_exists().map_err(|e| Error::io("read", &parent, e))? {
+            tagged::retag(new, &tags.clone().with(MADE, name))?;
+            fs::create_dir(&parent).map_err(|e| Error::io("create", &parent, e))?;
+            tagged::sync(&self.root)?;
+        }
+        let placed = fs::set_permissions(new, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .and_then(|()| fs::rename(new, &place));
         match placed {
             Ok(()) => tagged::sync(&parent),
             Err(e) if e.kind() == std::io::ErrorKind::DirectoryNotEmpty => {
@@ -255,6 +270,28 @@ impl LocalStore {
             Err(e) => Err(Error::io("put in place", &place, e)),
         }
     }
+
+    /// Removes the directory of an image where nothing is in it.
+    fn remove_empty(&self, name: &str) -> Result<()> {
+        let directory = self.root.join(name);
+        let _lock = self.lock()?;
+        match fs::remove_dir(&directory) {
+            Ok(()) => tagged::sync(&self.root),
+            Err(e) if matches!(e.kind(), std::io::ErrorKind::DirectoryNotEmpty | std::io::ErrorKind::NotFound) => {
+                Ok(())
+            }
+            Err(e) => Err(Error::io("remove", &directory, e)),
+        }
+    }
+}
+
+/// Whether this can be the name of an image here.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+fn check_name(name: &str) -> Result<()> {
+    if is_name(name) { Ok(()) } else { Err(Error::invalid("image name", name, "letters, digits, `-` and `_`")) }
 }
 
 /// A name and the version after the content.
@@ -268,10 +305,7 @@ fn name_of(approved: &ApprovedImage) -> Result<(String, String)> {
     };
     let version = digest.get(..16).ok_or_else(|| Error::invalid("digest", digest, "a SHA-256 in hexadecimal"))?;
     let name = &approved.record().pipeline;
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    if name.is_empty() || !name.bytes().all(plain) {
-        return Err(Error::invalid("image name", name, "letters, digits, `-` and `_`"));
-    }
+    check_name(name)?;
     Ok((name.clone(), version.to_owned()))
 }
 
@@ -308,7 +342,12 @@ impl Undo for LocalStore {
         blocking(move || {
             let mut gone = Undone::Absent;
             for found in this.directories()?.into_iter().filter(|found| found.tags.token() == token) {
-                let old = tagged::retire(&found.path, &token)?;
+                let old = tagged::retire(&found.path, &this.root, &token)?;
+                // What says that the directory is ours goes last.
+                let tags = tagged::read(&old)?.unwrap_or_default();
+                if let Some(name) = tags.get(MADE).filter(|name| is_name(name)) {
+                    this.remove_empty(name)?;
+                }
                 fs::remove_dir_all(&old).map_err(|e| Error::io("remove", &old, e))?;
                 gone = Undone::Gone;
             }

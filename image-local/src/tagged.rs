@@ -71,7 +71,7 @@ pub(crate) struct Tagged {
 pub(crate) fn create(parent: &Path, token: &str, tags: &Tags) -> Result<PathBuf> {
     let (new, path) = (parent.join(format!("{NEW}{token}")), parent.join(token));
     make_private(&new)?;
-    write_atomically(&new.join(TAGS), &to_json(tags)?)?;
+    retag(&new, tags)?;
     fs::rename(&new, &path).map_err(|e| Error::io("create", &path, e))?;
     sync(parent)?;
     Ok(path)
@@ -90,13 +90,18 @@ pub(crate) fn read(path: &Path) -> Result<Option<Tags>> {
     serde_json::from_slice(&text).map(Some).map_err(broken)
 }
 
+/// Replaces the tags of a directory.
+pub(crate) fn retag(path: &Path, tags: &Tags) -> Result<()> {
+    write_atomically(&path.join(TAGS), &to_json(tags)?)
+}
+
 /// Marks a directory as one that stays.
 pub(crate) fn keep(path: &Path, keep: &Keep) -> Result<()> {
     let Some(mut tags) = read(path)? else {
         return Err(Error::new(ErrorKind::NotFound, format!("{} is not there to be kept", path.display())));
     };
     tags.keep(keep);
-    write_atomically(&path.join(TAGS), &to_json(&tags)?)
+    retag(path, &tags)
 }
 
 /// All directories of ours under `parent`, those without tags among them.
@@ -108,7 +113,12 @@ pub(crate) fn list(parent: &Path) -> Result<Vec<Tagged>> {
         Err(e) => return Err(Error::io("list", parent, e)),
     };
     for entry in read_dir {
-        let path = entry.map_err(|e| Error::io("list", parent, e))?.path();
+        let entry = entry.map_err(|e| Error::io("list", parent, e))?;
+        // A link to a directory of ours is not that directory.
+        if !entry.file_type().map_err(|e| Error::io("list", parent, e))?.is_dir() {
+            continue;
+        }
+        let path = entry.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
         let unfinished = name.strip_prefix(NEW).or_else(|| name.strip_prefix(OLD));
         match (read(&path)?, unfinished) {
@@ -136,9 +146,9 @@ pub(crate) fn names(parent: &Path, token: &str) -> Vec<PathBuf> {
     all.into_iter().map(|name| parent.join(name)).filter(|path| path.symlink_metadata().is_ok()).collect()
 }
 
-/// Takes a directory out of sight at once; the caller then removes what is returned.
-pub(crate) fn retire(path: &Path, token: &str) -> Result<PathBuf> {
-    let old = path.with_file_name(format!("{OLD}{token}"));
+/// Takes a directory out of sight at once, into `parent`; the caller then removes what is returned.
+pub(crate) fn retire(path: &Path, parent: &Path, token: &str) -> Result<PathBuf> {
+    let old = parent.join(format!("{OLD}{token}"));
     if path == old {
         return Ok(old);
     }
@@ -192,29 +202,49 @@ pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
 }
 
 /// The id of a directory that serves as a scope: written once, so that a moved or foreign directory is told apart.
+///
+/// It is written under another name, and that file is locked by whoever writes it. A crash leaves one such file at most,
+/// and the next call takes it over.
 pub(crate) fn scope_id(root: &Path, kind: &str) -> Result<String> {
-    let file = root.join("scope-id");
-    loop {
-        match fs::read_to_string(&file) {
-            Ok(id) if id.trim().starts_with(kind) => return Ok(id.trim().to_owned()),
-            Ok(id) => {
-                let message = format!("{} is `{}`; this is not a {kind} directory", file.display(), id.trim());
-                return Err(Error::new(ErrorKind::Conflict, message));
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(Error::io("read", &file, e)),
+    let (file, new) = (root.join("scope-id"), root.join(format!("{NEW}scope-id")));
+    let known = || match fs::read_to_string(&file) {
+        Ok(id) if id.trim().starts_with(kind) => Ok(Some(id.trim().to_owned())),
+        Ok(id) => {
+            let message = format!("{} is `{}`; this is not a {kind} directory", file.display(), id.trim());
+            Err(Error::new(ErrorKind::Conflict, message))
         }
-        let id = format!("{kind}:{}", uuid::Uuid::new_v4());
-        let failed = |e| Error::io("write", &file, e);
-        let mut new = tempfile::NamedTempFile::new_in(root).map_err(failed)?;
-        new.write_all(id.as_bytes()).and_then(|()| new.as_file().sync_all()).map_err(failed)?;
-        // Whoever is first wins; the other reads its id.
-        match new.persist_noclobber(&file) {
-            Ok(_) => sync(root)?,
-            Err(e) if e.error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(failed(e.error)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io("read", &file, e)),
+    };
+    // Once there is an id there is one for good, and nobody needs the other file any more.
+    let clean = || match fs::remove_file(&new) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &new, e)),
+        _ => Ok(()),
+    };
+    if let Some(id) = known()? {
+        if new.symlink_metadata().is_ok() {
+            clean()?;
         }
+        return Ok(id);
     }
+    let failed = |e| Error::io("write", &file, e);
+    let open = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&new);
+    let mut writer = open.map_err(failed)?;
+    writer.lock().map_err(failed)?;
+    // Whoever had the lock before may have given this very file its name.
+    if let Some(id) = known()? {
+        return clean().map(|()| id);
+    }
+    let id = format!("{kind}:{}", uuid::Uuid::new_v4());
+    writer
+        .set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .and_then(|()| writer.set_len(0))
+        .and_then(|()| writer.write_all(id.as_bytes()))
+        .and_then(|()| writer.sync_all())
+        .and_then(|()| fs::rename(&new, &file))
+        .map_err(failed)?;
+    sync(root)?;
+    Ok(id)
 }
 
 #[cfg(test)]
@@ -223,6 +253,10 @@ mod tests {
 
     fn tags(token: &str) -> Tags {
         Tags::default().with("token", token).with("state", "temporary").with("expires", "5")
+    }
+
+    fn names_in(directory: &Path) -> Vec<std::ffi::OsString> {
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect()
     }
 
     #[test]
@@ -234,7 +268,7 @@ mod tests {
             list(dir.path()).unwrap().into_iter().map(|t| (t.tags.token().to_owned(), t.tags.state())).collect();
         found.sort_by(|a, b| a.0.cmp(&b.0));
         assert_eq!(found, [("t0".to_owned(), State::Temporary), ("t1".to_owned(), State::Temporary)]);
-        let old = retire(&path, "t1").unwrap();
+        let old = retire(&path, dir.path(), "t1").unwrap();
         assert_eq!((names(dir.path(), "t1"), names(dir.path(), "t0").len()), (vec![old], 1));
     }
 
@@ -255,9 +289,22 @@ mod tests {
         let path = create(dir.path(), "t1", &tags("t1")).unwrap();
         fs::write(path.join(".new-tags.json"), "{ torn, and longer than what is written over it }".repeat(9)).unwrap();
         keep(&path, &Keep::FOREVER).unwrap();
-        let names: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(names, ["tags.json"]);
+        assert_eq!(names_in(&path), ["tags.json"]);
         assert_eq!(read(&path).unwrap().unwrap().state(), State::Kept);
+    }
+
+    #[test]
+    fn a_scope_id_that_was_cut_short_leaves_nothing_behind_the_next_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let leave = || fs::write(dir.path().join(".new-scope-id"), "local:torn, and longer than an id is".repeat(9));
+        leave().unwrap();
+        let id = scope_id(dir.path(), "local").unwrap();
+        assert!(!id.contains("torn"), "{id}");
+        assert_eq!(names_in(dir.path()), ["scope-id"]);
+        // It was killed as it found that another one was first.
+        leave().unwrap();
+        assert_eq!(scope_id(dir.path(), "local").unwrap(), id);
+        assert_eq!(names_in(dir.path()), ["scope-id"]);
     }
 
     #[test]
@@ -271,6 +318,7 @@ mod tests {
         });
         let ids = ids.into_inner().unwrap();
         assert!(ids.windows(2).all(|pair| pair[0] == pair[1]), "{ids:?}");
+        assert_eq!(names_in(dir.path()), ["scope-id"]);
         assert_eq!(scope_id(dir.path(), "store").unwrap_err().kind(), ErrorKind::Conflict);
     }
 }

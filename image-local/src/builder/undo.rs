@@ -30,8 +30,9 @@ impl Undo for LocalBuilder {
             killed.map_err(|e| Error::io("end the processes of", &created.token, e))?
         };
         let privilege = sandbox::Privilege::probe().await?;
-        for path in tagged::names(&self.place(place), &created.token) {
-            let old = tagged::retire(&path, &created.token)?;
+        let parent = self.place(place);
+        for path in tagged::names(&parent, &created.token) {
+            let old = tagged::retire(&path, &parent, &created.token)?;
             sandbox::remove_tree(privilege, &old).await?;
             gone += 1;
         }

@@ -94,7 +94,15 @@ impl Rig for Workshop {
             live.extend(directories(&self.path("builder").join(place)));
         }
         for name in directories(&self.path("store")) {
+            // Anything else is a version under way.
+            if !NAMES.contains(&&*name) {
+                live.insert(name);
+                continue;
+            }
             let images = directories(&self.path("store").join(&name));
+            if fs::read_dir(self.path("store").join(&name)).unwrap().next().is_none() {
+                live.insert(format!("{name}, empty"));
+            }
             live.extend(images.into_iter().map(|image| format!("{name}/{image}")));
         }
         live
