@@ -85,17 +85,12 @@ async fn quickstart(options: &Options) -> Result<ExitCode> {
     sinks.terminal.flush();
     match ended {
         Ok(outcome) => {
-            // A run that found everything approved has nothing to add to the document of the run that built it.
-            let report = match outcome.report.approved_by_run {
-                None => Some(store.write_report(&outcome.report)?),
-                Some(_) => None,
-            };
-            summary::published(&outcome, report.as_deref(), started.elapsed());
+            let report = store.write_report(&outcome.report)?;
+            summary::published(&outcome, &report, started.elapsed());
             Ok(ExitCode::from(u8::from(!outcome.leftovers.is_empty())))
         }
         Err(error) => {
-            let report = store.write_report(&error.report)?;
-            summary::failed(&error, &report, &options.directory);
+            summary::failed(&error, store.write_report(&error.report), &options.directory);
             Ok(ExitCode::from(error.exit_code()))
         }
     }

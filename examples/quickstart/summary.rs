@@ -1,8 +1,11 @@
 //! What a run did, in words.
 
 use examples::say;
-use image_core::{Outcome, Recovered, Report, RunError, Verdict};
-use std::{path::Path, time::Duration};
+use image_core::{Outcome, Recovered, Report, Result, RunError, Verdict};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 pub(crate) fn recovered(recovered: &Recovered) {
     let left = recovered.leftovers.stuck.len();
@@ -14,7 +17,7 @@ pub(crate) fn recovered(recovered: &Recovered) {
     }
 }
 
-pub(crate) fn published(outcome: &Outcome, report: Option<&Path>, took: Duration) {
+pub(crate) fn published(outcome: &Outcome, report: &Path, took: Duration) {
     let record = &outcome.report.record;
     let reused = record.layers.iter().filter(|layer| layer.reused).count();
     let work = match &outcome.report.approved_by_run {
@@ -34,13 +37,11 @@ pub(crate) fn published(outcome: &Outcome, report: Option<&Path>, took: Duration
             say(&format!("\nboot it without us, and leave it with Ctrl-A X:\n  {}", qemu(disk)));
         }
     }
-    if let Some(report) = report {
-        say(&format!("\nthe whole run as a document: {}", report.display()));
-    }
+    say(&format!("\nthe whole run as a document: {}", report.display()));
     leftovers(&outcome.leftovers);
 }
 
-pub(crate) fn failed(error: &RunError, report: &Path, directory: &Path) {
+pub(crate) fn failed(error: &RunError, report: Result<PathBuf>, directory: &Path) {
     let chain = error.cause.chain();
     say(&format!("\nfailed: {chain}"));
     if error.committed {
@@ -50,7 +51,11 @@ pub(crate) fn failed(error: &RunError, report: &Path, directory: &Path) {
     if !error.leftovers.is_empty() {
         say(&format!("  try again with: cargo xtask quickstart --recover --dir {}", directory.display()));
     }
-    say(&format!("  the whole run: {}\n  its log: {}", report.display(), directory.join("logs").display()));
+    match report {
+        Ok(path) => say(&format!("  the whole run: {}", path.display())),
+        Err(e) => say(&format!("  the whole run could not be written down: {}", e.chain())),
+    }
+    say(&format!("  its log: {}", directory.join("logs").display()));
 }
 
 fn leftovers(leftovers: &image_core::Leftovers) {

@@ -141,7 +141,10 @@ pub struct DistributionRecord {
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct RunReport {
-    /// What the run found.
+    /// The run that reports; empty when it never began. [`BuildRecord::run`] is the one that built and tested.
+    #[serde(default)]
+    pub run: String,
+    /// What the run found, or the earlier one whose approval it reused.
     pub record: BuildRecord,
     /// Whether the images were approved by an earlier run, and which.
     pub approved_by_run: Option<String>,

@@ -13,7 +13,7 @@ use crate::{
 use image_core::{
     ApprovedImage, Captured, Change, ContentDigest, Context, CreateError, Created, Distributor, Error, ErrorKind,
     Found, Guard, Image, ImageKind, Keep, Kind, Query, Resource, Result, RunReport, Scope, State, Target, Undo, Undone,
-    async_trait,
+    async_trait, journal::check_run_id,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -114,14 +114,18 @@ impl LocalStore {
     pub fn latest(&self, name: &str) -> Result<Option<PathBuf>> {
         Ok(self.pointer(name)?.map(|version| self.root.join(name).join(version)))
     }
-    /// Writes a run's report to `<store>/<name>/reports/<run>.json`. The images themselves never change.
+    /// Writes a run's report to `<store>/<name>/reports/<run>.json`, after the run that reports, whichever run built the
+    /// image. The images themselves never change.
     ///
     /// # Errors
-    /// The I/O error of the file.
+    /// `InvalidInput` when the run or its pipeline has no name that a file could have, as in the report of a run that
+    /// never began; the I/O error of the file.
     pub fn write_report(&self, report: &RunReport) -> Result<PathBuf> {
+        check_run_id(&report.run)?;
+        check_name(&report.record.pipeline)?;
         let directory = self.root.join(&report.record.pipeline).join("reports");
         fs::create_dir_all(&directory).map_err(|e| Error::io("create", &directory, e))?;
-        let path = directory.join(format!("{}.json", report.record.run));
+        let path = directory.join(format!("{}.json", report.run));
         tagged::write_atomically(&path, &tagged::to_json(report)?)?;
         Ok(path)
     }

@@ -4,8 +4,8 @@
 mod support;
 
 use image_core::{
-    Check, Command, Context, Fingerprint, Layer, Machine, MachineExt, MemoryStore, Pipeline, Provisioner, Report,
-    Result, Subject, ValidationStage, Validator, async_trait,
+    Check, Command, Context, ErrorKind, Fingerprint, Layer, Machine, MachineExt, MemoryStore, Pipeline, Provisioner,
+    Report, Result, RunReport, Subject, ValidationStage, Validator, async_trait,
 };
 use image_local::{BootVia, LocalBuilder, LocalStore, Source};
 use std::{fs, path::Path};
@@ -85,7 +85,18 @@ async fn builds_boots_publishes_and_reuses() {
 
     // Nothing changed: nothing is created.
     let again = first.run(&context(&journals).await).await.unwrap();
-    assert_eq!((again.report.mutations, again.report.approved_by_run), (0, Some(outcome.report.record.run)));
+    let built_by = &outcome.report.run;
+    assert_eq!((again.report.mutations, again.report.approved_by_run.as_ref()), (0, Some(built_by)));
+    assert_eq!((&again.report.record.run, again.report.run == *built_by), (built_by, false));
+
+    // Both report, each under its own name.
+    let reports = [&outcome.report, &again.report].map(|report| (store.write_report(report).unwrap(), report));
+    for (path, report) in reports {
+        assert_eq!(path.file_stem().unwrap().to_str().unwrap(), report.run);
+        let written: RunReport = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        assert_eq!(written, *report);
+    }
+    assert_eq!(store.write_report(&RunReport::default()).unwrap_err().kind(), ErrorKind::InvalidInput);
 
     // A change in the second layer builds the second layer only.
     let (second, _) = pipeline(dir.path(), fixture, "two");

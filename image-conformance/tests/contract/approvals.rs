@@ -16,6 +16,9 @@ async fn second(after: Duration, change: impl FnOnce(Pipeline<Ready>) -> Pipelin
     let before = count();
     let cx = later(&store, "run-1", after).await;
     let outcome = change(pipeline(&cloud)).run(&cx).await.unwrap();
+    let reports = (outcome.report.run.as_str(), outcome.report.record.run.as_str());
+    let approved_by = outcome.report.approved_by_run.as_deref();
+    assert_eq!(reports, ("run-1", approved_by.unwrap_or("run-1")), "who reports, and who built and tested");
     let after = count();
     (after.0 - before.0, after.1 - before.1, outcome.report.mutations)
 }

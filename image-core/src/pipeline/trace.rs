@@ -19,10 +19,10 @@ pub(super) struct Execution {
 
 impl Execution {
     pub(super) fn new(pipeline: Pipeline<Ready>, cx: &Context) -> Self {
-        let mut report = RunReport::default();
+        let mut report = RunReport { run: cx.run_id().to_owned(), ..RunReport::default() };
         let record = &mut report.record;
         record.format = 1;
-        record.run = cx.run_id().to_owned();
+        record.run = report.run.clone();
         record.pipeline = pipeline.name().to_owned();
         record.started_at = cx.now();
         record.revision = pipeline.definition.revision.clone();
