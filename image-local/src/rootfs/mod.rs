@@ -16,7 +16,7 @@ mod normalize;
 pub mod oci;
 mod path;
 pub mod store;
-mod tar;
+pub(crate) mod tar;
 
 pub use self::digest::{Digest, DigestError};
 pub use self::error::RootfsError;

@@ -4,19 +4,16 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::rootfs::TarError;
+
 /// Why a file system could not be written. Nothing that was written so far is usable then.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Ext4Error {
-    /// The archive breaks the tar format, or ends early.
-    #[error("tar archive is damaged at byte {offset}: {reason}")]
-    Archive {
-        /// Where in the archive.
-        offset: u64,
-        /// What is wrong there.
-        reason: String,
-    },
-    /// Reading the archive, or writing the image, failed.
+    /// The archive breaks the tar format, ends early, or cannot be read.
+    #[error("failed to read the root file system archive: {0}")]
+    Archive(#[from] TarError),
+    /// Writing the image, or reading it back, failed.
     #[error("failed to {operation}")]
     Io {
         /// What was being done.
@@ -61,10 +58,6 @@ pub enum Ext4Error {
 impl Ext4Error {
     pub(super) fn member(path: &[u8], reason: impl Into<String>) -> Self {
         Self::Member { path: String::from_utf8_lossy(path).into_owned(), reason: reason.into() }
-    }
-
-    pub(super) fn read(source: io::Error) -> Self {
-        Self::Io { operation: "read the root file system archive", source }
     }
 
     pub(super) fn write(source: io::Error) -> Self {

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use super::archive::Timestamp;
 use super::checksum::Checksum;
 use super::directory::{self, Entry};
 use super::error::Ext4Error;
@@ -12,7 +11,7 @@ use super::formatter::{FAST_SYMLINK, Formatter, LOST_FOUND, LOST_FOUND_BLOCKS, S
 use super::free::Run;
 use super::geometry::{BLOCK, FIRST_INODE, Geometry, INODE, POINTERS};
 use super::groups::Groups;
-use super::inode::{self, Inode};
+use super::inode::{self, Inode, Timestamp};
 use super::superblock::{self, JOURNAL_INODE, RESIZE_INODE, Superblock};
 use super::tree::{Kind, Node, NodeId, ROOT};
 use super::writer::BlockWriter;

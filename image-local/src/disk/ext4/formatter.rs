@@ -1,28 +1,27 @@
 //! The streaming half: members come in, data goes out, the tree grows.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{BufReader, Read};
 
 use crate::disk::region::Region;
+use crate::rootfs::tar::{EndMarker, Member, MemberKind, TarReader};
 
-use super::archive::{Archive, Member, MemberKind, Timestamp};
+use super::Options;
 use super::content::Content;
 use super::directory;
 use super::error::Ext4Error;
 use super::extents;
 use super::free::{FreeSpace, Run};
 use super::geometry::{BLOCK, Geometry};
-use super::tree::{Attributes, Kind, Node, NodeId, ROOT, Tree, components};
+use super::inode::{self, Timestamp};
+use super::tree::{Attributes, Kind, Node, NodeId, ROOT, Tree};
 use super::writer::BlockWriter;
 use super::xattr::{self, Xattr};
-use super::{Options, inode};
 
 const CHUNK: usize = 1 << 20;
 const LABEL_LIMIT: usize = 16;
 /// A logical block number has 32 bits.
 const FILE_LIMIT: u64 = (u32::MAX as u64) * BLOCK;
-/// Linux itself cannot make longer ones; the target is stored with a zero byte in one block.
-const SYMLINK_LIMIT: usize = 4095;
 /// Symlinks that are shorter are stored in the inode.
 pub(super) const FAST_SYMLINK: usize = 60;
 const HARD_LINK_LIMIT: u32 = 65000;
@@ -86,7 +85,7 @@ impl<'f> Formatter<'f> {
 
     /// Takes all members of an archive in.
     pub(super) fn fill(mut self, archive: impl Read) -> Result<Self, Ext4Error> {
-        let mut archive = Archive::new(archive);
+        let mut archive = TarReader::new(BufReader::with_capacity(1 << 16, archive), EndMarker::Required);
         while let Some(member) = archive.next_member()? {
             self.add(member, &mut archive)?;
         }
@@ -129,14 +128,20 @@ impl<'f> Formatter<'f> {
         if self.tree.child(ROOT, LOST_FOUND) == Some(id) { blocks.max(LOST_FOUND_BLOCKS) } else { blocks }
     }
 
-    fn add<R: Read>(&mut self, member: Member, archive: &mut Archive<R>) -> Result<(), Ext4Error> {
-        let refuse = |reason: String| Ext4Error::member(&member.path, reason);
-        let names = components(&member.path).map_err(refuse)?;
+    fn add<R: Read>(&mut self, member: Member, archive: &mut TarReader<R>) -> Result<(), Ext4Error> {
+        let path = member.path.as_bytes();
+        let refuse = |reason: String| Ext4Error::member(path, reason);
+        // Dropping an access rule silently would open a file to others.
+        if let Some(record) = &member.unsupported {
+            return Err(refuse(format!("{record} is not supported, write access rules as SCHILY.xattr")));
+        }
+        let names: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).collect();
         let xattrs = member.xattrs.iter().map(|(name, value)| Xattr::new(name, value));
         let xattrs = xattrs.collect::<Result<Vec<_>, _>>().map_err(refuse)?;
         xattr::place(&xattrs).map_err(refuse)?;
-        let Member { mode, uid, gid, mtime, .. } = member;
-        let attributes = Attributes { mode, uid, gid, mtime, xattrs };
+        let mtime = Timestamp { seconds: member.mtime, nanoseconds: member.mtime_nanoseconds };
+        let mode = (member.mode & 0o7777) as u16;
+        let attributes = Attributes { mode, uid: member.uid, gid: member.gid, mtime, xattrs };
 
         let Some((name, parents)) = names.split_last() else {
             if member.kind != MemberKind::Directory {
@@ -155,10 +160,10 @@ impl<'f> Formatter<'f> {
                 }
                 empty_directory(directory)
             }
-            MemberKind::HardLink { ref target } => {
-                let id = self.hard_link_target(target).map_err(refuse)?;
+            MemberKind::HardLink(ref target) => {
+                let id = self.hard_link_target(target.as_bytes()).map_err(refuse)?;
                 if self.tree.child(directory, name) != Some(id) {
-                    self.remove(directory, name, &member.path)?;
+                    self.remove(directory, name, path)?;
                     self.tree.link(directory, name, id);
                 }
                 return Ok(());
@@ -167,21 +172,19 @@ impl<'f> Formatter<'f> {
                 inode::device(major, minor).map_err(refuse)?;
                 Kind::BlockDevice { major, minor }
             }
-            MemberKind::CharacterDevice { major, minor } => {
+            MemberKind::CharDevice { major, minor } => {
                 inode::device(major, minor).map_err(refuse)?;
                 Kind::CharacterDevice { major, minor }
             }
             MemberKind::Fifo => Kind::Fifo,
-            MemberKind::Regular if member.size > FILE_LIMIT => {
+            MemberKind::File if member.size > FILE_LIMIT => {
                 return Err(refuse(format!("{} bytes, the limit is {FILE_LIMIT}", member.size)));
             }
-            MemberKind::Regular => Kind::Regular { size: member.size, runs: Vec::new() },
-            MemberKind::Symlink { ref target } if target.len() > SYMLINK_LIMIT || target.contains(&0) => {
-                return Err(refuse(format!("a symlink's target has 1 to {SYMLINK_LIMIT} bytes, none of them zero")));
-            }
-            MemberKind::Symlink { ref target } => Kind::Symlink { target: target.clone(), runs: Vec::new() },
+            MemberKind::File => Kind::Regular { size: member.size, runs: Vec::new() },
+            MemberKind::Socket => return Err(refuse("a socket is made by the program that listens on it".into())),
+            MemberKind::Symlink(ref target) => Kind::Symlink { target: target.as_bytes().to_vec(), runs: Vec::new() },
         };
-        self.remove(directory, name, &member.path)?;
+        self.remove(directory, name, path)?;
         match &mut kind {
             Kind::Regular { size, runs } => *runs = self.store(*size, archive)?,
             Kind::Symlink { target, runs } if target.len() >= FAST_SYMLINK => *runs = self.store_bytes(target)?,
@@ -215,7 +218,6 @@ impl<'f> Formatter<'f> {
 
     fn hard_link_target(&self, target: &[u8]) -> Result<NodeId, String> {
         let shown = String::from_utf8_lossy(target).into_owned();
-        components(target).map_err(|reason| format!("hard link to {shown:?}: {reason}"))?;
         let id = self.tree.resolve(ROOT, target, false);
         let id = id.ok_or_else(|| format!("hard link to {shown:?}, which no earlier member is"))?;
         let node = self.tree.node(id);
@@ -256,7 +258,7 @@ impl<'f> Formatter<'f> {
         Vec::new()
     }
 
-    fn store<R: Read>(&mut self, size: u64, archive: &mut Archive<R>) -> Result<Vec<Run>, Ext4Error> {
+    fn store<R: Read>(&mut self, size: u64, archive: &mut TarReader<R>) -> Result<Vec<Run>, Ext4Error> {
         let runs = self.allocate(size.div_ceil(BLOCK));
         let Sink::Write { writer, .. } = &mut self.sink else { return Ok(runs) };
         self.buffer.resize(CHUNK, 0);
@@ -264,7 +266,7 @@ impl<'f> Formatter<'f> {
             let mut done = 0;
             while done < run.blocks {
                 let want = CHUNK.min(((run.blocks - done) * BLOCK) as usize);
-                let got = archive.read_body(&mut self.buffer[..want])?;
+                let got = archive.fill_content(&mut self.buffer[..want])?;
                 writer.write(run.start + done, &self.buffer[..got]).map_err(Ext4Error::write)?;
                 done += (want as u64).div_ceil(BLOCK);
             }

@@ -1,6 +1,5 @@
 //! Inodes as bytes.
 
-use super::archive::Timestamp;
 use super::checksum::Checksum;
 use super::geometry::{BLOCK, INODE};
 
@@ -18,6 +17,14 @@ const EXTRA: u16 = 32;
 /// Seconds have 32 bits with a sign and two more bits for epochs after 2038.
 const EARLIEST: i64 = i32::MIN as i64;
 const LATEST: i64 = EARLIEST + (1 << 34) - 1;
+
+/// A point in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Timestamp {
+    /// Since 1970.
+    pub(super) seconds: i64,
+    pub(super) nanoseconds: u32,
+}
 
 /// The fields of an inode that differ between inodes of ours.
 #[derive(Clone, Debug)]

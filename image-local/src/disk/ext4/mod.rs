@@ -4,7 +4,6 @@
 //! written at the end. The result has the features and proportions that `mke2fs -t ext4` gives, and depends on nothing
 //! but the archive and the [`Options`]. Directories are not indexed; those that Linux makes later are.
 
-mod archive;
 mod checksum;
 mod content;
 mod directory;

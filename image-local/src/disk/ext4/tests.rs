@@ -175,19 +175,19 @@ fn hostile_and_damaged_archives_are_refused() {
         &|tar| {
             tar.file("/etc/passwd", 0o644, b"");
         },
-        "the path is absolute",
+        "is absolute",
     );
     check(
         &|tar| {
             tar.file("a/../../b", 0o644, b"");
         },
-        "contains `..`",
+        "has a `..` component",
     );
     check(
         &|tar| {
             tar.hard_link("a", "../b");
         },
-        "contains `..`",
+        "has a `..` component",
     );
     check(
         &|tar| {
@@ -217,7 +217,7 @@ fn hostile_and_damaged_archives_are_refused() {
         &|tar| {
             tar.file(&"n".repeat(256), 0o644, b"");
         },
-        "the limit is 255",
+        "longer than 255 bytes",
     );
     check(
         &|tar| {
@@ -247,7 +247,7 @@ fn hostile_and_damaged_archives_are_refused() {
         &|tar| {
             tar.pax(&[("SCHILY.acl.access", b"user::rw-")]).file("x", 0o644, b"");
         },
-        "text form",
+        "SCHILY.acl.access is not supported",
     );
     check(
         &|tar| {
@@ -257,7 +257,7 @@ fn hostile_and_damaged_archives_are_refused() {
     );
     check(
         &|tar| {
-            tar.extension(b'S', b"");
+            tar.member(TestTar::header(EntryType::GNUSparse, 0o644, 0), b"s", b"", b"");
         },
         "sparse",
     );
@@ -268,8 +268,8 @@ fn hostile_and_damaged_archives_are_refused() {
         let image = empty_image(32 * MIB);
         format(archive, image.as_file(), 0, 32 * MIB, &options()).unwrap_err().to_string()
     };
-    assert!(damaged(&tar.unfinished()[..3000]).contains("ends early"));
-    assert!(damaged(tar.unfinished()).contains("ends early"));
+    assert!(damaged(&tar.unfinished()[..3000]).contains("cut off"));
+    assert!(damaged(tar.unfinished()).contains("cut off"));
     let mut flipped = tar.finish();
     flipped[100] ^= 1;
     assert!(damaged(&flipped).contains("checksum"));

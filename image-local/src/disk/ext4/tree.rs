@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::archive::Timestamp;
 use super::free::Run;
+use super::inode::Timestamp;
 use super::xattr::Xattr;
 
 /// The index of a node in its tree.
@@ -13,7 +13,6 @@ pub(super) type NodeId = usize;
 pub(super) const ROOT: NodeId = 0;
 /// As many symlinks may be followed on one path as Linux allows.
 const SYMLINK_LIMIT: usize = 40;
-const NAME_LIMIT: usize = 255;
 
 /// What a node is, with what belongs to that.
 #[derive(Clone, Debug)]
@@ -159,28 +158,4 @@ impl Tree {
         }
         Some(at)
     }
-}
-
-/// The components of an archive member's path.
-///
-/// # Errors
-///
-/// A reason if the path is absolute, leaves the root, or has a name that no directory can hold.
-pub(super) fn components(path: &[u8]) -> Result<Vec<&[u8]>, String> {
-    if path.starts_with(b"/") {
-        return Err("the path is absolute; paths are relative to the root directory".into());
-    }
-    let mut names = Vec::new();
-    for name in path.split(|byte| *byte == b'/') {
-        match name {
-            b"" | b"." => {}
-            b".." => return Err("the path contains `..`".into()),
-            _ if name.contains(&0) => return Err("the path contains a zero byte".into()),
-            _ if name.len() > NAME_LIMIT => {
-                return Err(format!("a name has {} bytes, the limit is {NAME_LIMIT}", name.len()));
-            }
-            _ => names.push(name),
-        }
-    }
-    Ok(names)
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 pub use self::error::TarError;
 pub(super) use self::header::is_header;
-pub(super) use self::read::{EndMarker, TarReader};
+pub(crate) use self::read::{EndMarker, TarReader};
 pub(super) use self::write::CanonicalWriter;
 use super::path::{LinkTarget, RootfsPath};
 
@@ -20,24 +20,26 @@ const BLOCK: usize = 512;
 
 /// One entry of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Member {
-    pub(super) path: RootfsPath,
-    pub(super) kind: MemberKind,
+pub(crate) struct Member {
+    pub(crate) path: RootfsPath,
+    pub(crate) kind: MemberKind,
     /// Permission bits and setuid, setgid and sticky.
-    pub(super) mode: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     /// Whole seconds since 1970; a fraction is rounded down.
-    pub(super) mtime: i64,
+    pub(crate) mtime: i64,
+    /// Nanoseconds after that.
+    pub(crate) mtime_nanoseconds: u32,
     /// Bytes of content; zero for all but files.
-    pub(super) size: u64,
-    pub(super) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) size: u64,
+    pub(crate) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
     /// A record with access rules that has no place in [`Member`].
-    pub(super) unsupported: Option<String>,
+    pub(crate) unsupported: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum MemberKind {
+pub(crate) enum MemberKind {
     BlockDevice { major: u32, minor: u32 },
     CharDevice { major: u32, minor: u32 },
     Directory,
@@ -52,7 +54,8 @@ impl Member {
     /// A directory that an archive implies but does not have: `root:root`, 0755.
     pub(super) fn implied_directory(path: RootfsPath, mtime: i64) -> Self {
         let (kind, xattrs) = (MemberKind::Directory, BTreeMap::new());
-        Self { path, kind, mode: 0o755, uid: 0, gid: 0, mtime, size: 0, xattrs, unsupported: None }
+        let (mtime_nanoseconds, size, unsupported) = (0, 0, None);
+        Self { path, kind, mode: 0o755, uid: 0, gid: 0, mtime, mtime_nanoseconds, size, xattrs, unsupported }
     }
 }
 

@@ -14,7 +14,8 @@ pub(super) struct Records {
     pub(super) size: Option<u64>,
     pub(super) uid: Option<u32>,
     pub(super) gid: Option<u32>,
-    pub(super) mtime: Option<i64>,
+    /// Seconds since 1970 and nanoseconds from there on.
+    pub(super) mtime: Option<(i64, u32)>,
     pub(super) sparse: bool,
     pub(super) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(super) unsupported: Option<String>,
@@ -38,7 +39,7 @@ impl Records {
                 b"size" => records.size = number("size", value).map_err(&malformed)?,
                 b"uid" => records.uid = number("uid", value).map_err(&malformed)?,
                 b"gid" => records.gid = number("gid", value).map_err(&malformed)?,
-                b"mtime" => records.mtime = seconds(value).map_err(&malformed)?,
+                b"mtime" => records.mtime = time(value).map_err(&malformed)?,
                 _ if key.starts_with(b"GNU.sparse.") => records.sparse = true,
                 _ if key.starts_with(b"SCHILY.acl.") || key.starts_with(b"RHT.security.") => {
                     records.unsupported = Some(key.escape_ascii().to_string());
@@ -92,8 +93,8 @@ fn number<T: std::str::FromStr>(key: &str, value: &[u8]) -> Result<Option<T>, St
         .ok_or_else(|| format!("{key} is \"{}\", not a number from zero up in range", shorten(value)))
 }
 
-/// Decimal seconds with an optional sign and fraction, rounded down.
-fn seconds(value: &[u8]) -> Result<Option<i64>, String> {
+/// Decimal seconds with an optional sign and fraction: rounded down, and the nanoseconds that are missing then.
+fn time(value: &[u8]) -> Result<Option<(i64, u32)>, String> {
     if value.is_empty() {
         return Ok(None);
     }
@@ -105,8 +106,15 @@ fn seconds(value: &[u8]) -> Result<Option<i64>, String> {
     if !fraction.iter().all(u8::is_ascii_digit) {
         return Err(error());
     }
-    let down = i64::from(negative && fraction.iter().any(|&digit| digit != b'0'));
-    Ok(Some(if negative { -whole - down } else { whole }))
+    let digit = |at: usize| fraction.get(at).map_or(0, |digit| u32::from(digit - b'0'));
+    let nanoseconds = (0..9).fold(0, |sum, at| 10 * sum + digit(at));
+    if !negative {
+        return Ok(Some((whole, nanoseconds)));
+    }
+    if fraction.iter().all(|&digit| digit == b'0') {
+        return Ok(Some((-whole, 0)));
+    }
+    Ok(Some((-whole - 1, (1_000_000_000 - nanoseconds).min(999_999_999))))
 }
 
 fn shorten(value: &[u8]) -> String {
@@ -177,8 +185,11 @@ mod tests {
         let parse = |body: &str| Records::parse(body.as_bytes(), 0).unwrap();
         assert_eq!(parse("10 path=a\n10 path=b\n").path.as_deref(), Some(&b"b"[..]));
         assert_eq!(parse("10 path=a\n8 path=\n").path, None);
-        assert_eq!(parse("16 mtime=-1.500\n").mtime, Some(-2));
-        assert_eq!(parse("14 mtime=1.99\n").mtime, Some(1));
+        assert_eq!(parse("16 mtime=-1.500\n").mtime, Some((-2, 500_000_000)));
+        assert_eq!(parse("14 mtime=1.99\n").mtime, Some((1, 990_000_000)));
+        assert_eq!(parse("22 mtime=1.0000000019\n").mtime, Some((1, 1)));
+        assert_eq!(parse("23 mtime=-1.0000000009\n").mtime, Some((-2, 999_999_999)));
+        assert_eq!(parse("14 mtime=-1.0\n").mtime, Some((-1, 0)));
         assert_eq!(
             parse("32 LIBARCHIVE.xattr.user.a=AAAA\n"),
             Records { unsupported: Some("LIBARCHIVE.xattr.user.a".to_owned()), ..Records::default() }

@@ -17,13 +17,13 @@ const SOCKET: i64 = 0o140_000;
 /// Whether an archive must end with a block of zeros. Without it, a cut between two entries goes unseen, so only input
 /// whose length is proved by other means may do without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum EndMarker {
+pub(crate) enum EndMarker {
     Optional,
     Required,
 }
 
 #[derive(Debug)]
-pub(in super::super) struct TarReader<R> {
+pub(crate) struct TarReader<R> {
     input: R,
     offset: u64,
     /// Content of the current entry that was not read yet, and the padding behind it.
@@ -42,12 +42,12 @@ struct Extensions {
 }
 
 impl<R: Read> TarReader<R> {
-    pub(in super::super) fn new(input: R, end: EndMarker) -> Self {
+    pub(crate) fn new(input: R, end: EndMarker) -> Self {
         Self { input, offset: 0, remaining: 0, padding: 0, entry: RootfsPath::root(), end }
     }
 
     /// The next entry, after skipping what is left of the current one; `None` after the end was read and proved.
-    pub(in super::super) fn next_member(&mut self) -> Result<Option<Member>, TarError> {
+    pub(crate) fn next_member(&mut self) -> Result<Option<Member>, TarError> {
         self.skip_content()?;
         let mut extensions = Extensions::default();
         loop {
@@ -97,6 +97,18 @@ impl<R: Read> TarReader<R> {
     /// The content of the current entry.
     pub(in super::super) const fn content(&mut self) -> Content<'_, R> {
         Content { archive: self }
+    }
+
+    /// Reads as much of the current entry's content as fits; less only at its end.
+    pub(crate) fn fill_content(&mut self, buffer: &mut [u8]) -> Result<usize, TarError> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.read_content(&mut buffer[filled..])? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        Ok(filled)
     }
 
     fn skip_content(&mut self) -> Result<(), TarError> {
@@ -276,13 +288,18 @@ fn member(header: &Header, extensions: Extensions) -> Result<Member, TarError> {
     if path.is_root() && kind != MemberKind::Directory {
         return Err(TarError::Type { path: shown, offset, flag: char::from(header.flag()) });
     }
+    let (mtime, mtime_nanoseconds) = match records.mtime {
+        Some(mtime) => mtime,
+        None => (header.number("mtime", header::MTIME)?, 0),
+    };
     Ok(Member {
         path,
         kind,
         mode: u32::try_from(raw_mode & 0o7777).unwrap_or(0),
         uid: records.uid.map_or_else(|| header.unsigned("uid", header::UID), Ok)?,
         gid: records.gid.map_or_else(|| header.unsigned("gid", header::GID), Ok)?,
-        mtime: records.mtime.map_or_else(|| header.number("mtime", header::MTIME), Ok)?,
+        mtime,
+        mtime_nanoseconds,
         size,
         xattrs: records.xattrs,
         unsupported: records.unsupported,
