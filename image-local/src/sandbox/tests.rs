@@ -507,25 +507,3 @@ async fn impossible_requests_are_refused() {
     drop(sandbox);
     fixture.close().await;
 }
-
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn overhead() {
-    let Some(fixture) = Fixture::new().await else { return };
-    let sandbox = fixture.sandbox(Network::Host);
-    let started = Instant::now();
-    for _ in 0..100 {
-        run(&sandbox, Request::argv(["busybox", "true"])).await;
-    }
-    println!("{:?} per command", started.elapsed() / 100);
-    let started = Instant::now();
-    let mut request = Request::script("head -c 1073741824 /dev/zero");
-    request.output = Output::Limit(1 << 20);
-    let finished = run(&sandbox, request).await;
-    assert!(finished.truncated && finished.stdout.len() == 1 << 20 && finished.exit.success());
-    println!("1 GiB of output in {:?}", started.elapsed());
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap());
-    drop(sandbox);
-    fixture.close().await;
-}
