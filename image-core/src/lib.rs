@@ -3,6 +3,41 @@
 //! A [`Pipeline`] is a value. A run turns it into images; whatever it creates or changes is written to a journal before
 //! it happens, so nothing can leak. An image is distributed only as an [`ApprovedImage`], which only a run whose every
 //! gate passed, or verified evidence of one, can mint.
+//!
+//! ```
+//! # mod memory {
+//! #     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/memory_builder.rs"));
+//! # }
+//! # use memory::MemoryBuilder;
+//! use image_core::{Context, Layer, MemoryStore, Pipeline, provision::Shell, validate::Command};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let pipeline = Pipeline::new("web")
+//!     .builder(MemoryBuilder::default())
+//!     .layer(Layer::new("base").provision(Shell::inline("upgrade", "apt-get -y upgrade")))
+//!     .layer(Layer::new("web").provision(Shell::inline("nginx", "apt-get -y install nginx")))
+//!     .validator(Command::new("nginx").check("configuration", "nginx -t"))
+//!     .without_scan("there is no scanner yet");
+//!
+//! // `FileStore` keeps the journals of runs that must survive a crash.
+//! let cx = Context::builder(MemoryStore::default()).open().await?;
+//! let outcome = pipeline.run(&cx).await?;
+//! assert_eq!(outcome.report.record.layers.len(), 2);
+//! assert!(outcome.leftovers.is_empty());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A run works on whatever implements the traits here: a [`Builder`] makes machines of bases and images of machines, a
+//! [`Provisioner`] changes a machine, a [`Validator`] and a [`Scanner`] judge it, a [`Distributor`] publishes what was
+//! approved. Builders are crates of their own (the one above is made for the example), and so are most distributors and
+//! scanners; what every pipeline needs is in [`provision`], [`validate`] and [`sink`].
+//!
+//! After a crash [`unfinished`] names the runs that left something, and [`recover()`] finishes or undoes them.
+//!
+//! The crate prints nothing, reads no environment variable and installs nothing global. Progress is [`Event`]s for the
+//! [`EventSink`]s of a [`Context`]; what a run did is a [`RunReport`].
 
 pub use async_trait::async_trait;
 
