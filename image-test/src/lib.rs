@@ -12,7 +12,7 @@ pub mod template;
 mod value;
 
 pub use compat::Compat;
-pub use facts::{Fact, Facts, Text, Wanted};
+pub use facts::{Fact, Facts, PackageManager, Text, Wanted};
 pub use matcher::Matcher;
 pub use position::Position;
 pub use suite::{Attribute, Expectation, HttpRequest, Kind, Resource, Retry, Suite, Target};
