@@ -6,6 +6,7 @@
 mod compat;
 pub mod drift;
 pub mod facts;
+pub mod gather;
 pub mod matcher;
 mod position;
 mod snapshot;
@@ -14,7 +15,7 @@ pub mod template;
 mod value;
 
 pub use compat::Compat;
-pub use facts::{Fact, Facts, Text, Wanted};
+pub use facts::{Fact, Facts, PackageManager, Text, Wanted};
 pub use matcher::Matcher;
 pub use position::Position;
 pub use snapshot::SnapshotError;
