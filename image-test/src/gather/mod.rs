@@ -1,10 +1,16 @@
 //! Finding facts out: of this machine, or of a root file system that does not run.
 
 mod accounts;
+mod concurrent;
 mod files;
+mod kernel;
+mod live;
+mod network;
 mod packages;
+mod process;
 mod root;
 mod rootfs;
+mod running;
 mod services;
 mod settings;
 mod units;
@@ -15,6 +21,7 @@ use crate::facts::{
 };
 use root::Root;
 
+pub use live::live;
 pub use rootfs::rootfs;
 
 /// How facts are found out.
