@@ -7,6 +7,7 @@ mod compat;
 pub mod facts;
 pub mod matcher;
 mod position;
+pub mod probe;
 pub mod suite;
 pub mod template;
 mod value;
