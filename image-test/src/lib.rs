@@ -9,6 +9,7 @@ pub mod facts;
 pub mod gather;
 pub mod matcher;
 mod position;
+pub mod probe;
 mod snapshot;
 pub mod suite;
 pub mod template;
