@@ -10,6 +10,7 @@ mod position;
 pub mod suite;
 pub mod template;
 mod value;
+mod yaml;
 
 pub use compat::Compat;
 pub use facts::{Fact, Facts, Text, Wanted};
