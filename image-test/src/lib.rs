@@ -5,6 +5,7 @@
 
 mod compat;
 pub mod facts;
+pub mod gossfile;
 pub mod matcher;
 mod position;
 pub mod suite;
