@@ -7,6 +7,7 @@ mod compat;
 pub mod drift;
 pub mod facts;
 pub mod gather;
+pub mod gossfile;
 pub mod matcher;
 mod position;
 pub mod probe;
@@ -14,6 +15,7 @@ mod snapshot;
 pub mod suite;
 pub mod template;
 mod value;
+mod yaml;
 
 pub use compat::Compat;
 pub use facts::{Fact, Facts, PackageManager, Text, Wanted};

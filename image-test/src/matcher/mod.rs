@@ -1,7 +1,12 @@
 //! What a value must be.
 
+mod convert;
+mod functions;
+
 use crate::Value;
 use std::collections::BTreeMap;
+
+pub use functions::*;
 
 /// What a value must be.
 ///

@@ -147,9 +147,10 @@ impl Kind {
             Self::Http => "url",
             Self::Matching => return None,
             Self::Mount => "mountpoint",
+            Self::Port => "port",
             Self::Process => "comm",
             Self::User => "username",
-            Self::Interface | Self::KernelParam | Self::Package | Self::Port | Self::Registry | Self::Service => "name",
+            Self::Interface | Self::KernelParam | Self::Package | Self::Registry | Self::Service => "name",
         })
     }
 }
