@@ -5,12 +5,14 @@
 
 mod compat;
 pub mod drift;
+mod evaluate;
 pub mod facts;
 pub mod gather;
 pub mod gossfile;
 pub mod matcher;
 mod position;
 pub mod probe;
+pub mod report;
 mod snapshot;
 pub mod suite;
 pub mod template;
@@ -18,6 +20,7 @@ mod value;
 mod yaml;
 
 pub use compat::Compat;
+pub use evaluate::{Finding, Outcome, evaluate};
 pub use facts::{Fact, Facts, PackageManager, Text, Wanted};
 pub use matcher::Matcher;
 pub use position::Position;
