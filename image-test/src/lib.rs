@@ -13,6 +13,7 @@ pub mod matcher;
 mod position;
 pub mod probe;
 pub mod report;
+pub mod retry;
 mod snapshot;
 pub mod suite;
 pub mod template;
