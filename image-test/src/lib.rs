@@ -3,12 +3,14 @@
 //! A gossfile, or the typed API, makes a [`Suite`]: resources with what is expected of them. A suite says what it needs
 //! to know ([`Wanted`]), a gatherer finds that out ([`Facts`]), and the suite is evaluated on the facts alone.
 
+pub mod baseline;
 mod compat;
 pub mod drift;
 mod evaluate;
 pub mod facts;
 pub mod gather;
 pub mod gossfile;
+pub mod hygiene;
 pub mod matcher;
 mod position;
 pub mod probe;
