@@ -7,7 +7,7 @@ use image_test::{
 use lexopt::{Arg, Parser, ValueExt};
 use std::{ffi::OsString, fmt::Display, path::PathBuf, time::Duration};
 
-pub const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 Usage: goss-check [global flags] COMMAND [flags]
 
 Commands:
@@ -42,7 +42,7 @@ Exit codes: 0 passed, 1 failed, 2 failed (nagios), 3 not passed in time, 78 wron
 
 /// What is to be done, and to what.
 #[derive(Debug)]
-pub struct Args {
+pub(crate) struct Args {
     pub gossfile: String,
     pub vars: Vec<String>,
     pub vars_inline: Option<String>,
@@ -55,14 +55,14 @@ pub struct Args {
 
 /// What is looked at.
 #[derive(Debug, PartialEq)]
-pub enum Target {
+pub(crate) enum Target {
     Here,
     Root(PathBuf),
     Facts(PathBuf),
 }
 
 #[derive(Debug)]
-pub enum Command {
+pub(crate) enum Command {
     Help,
     Version,
     Validate(Validate),
@@ -74,7 +74,7 @@ pub enum Command {
 }
 
 #[derive(Debug)]
-pub struct Validate {
+pub(crate) struct Validate {
     pub format: Format,
     pub options: Options,
     /// Forced on or off.
@@ -106,7 +106,7 @@ struct Flags {
 }
 
 /// Reads a command line without the program's name; `env` looks up what it leaves open.
-pub fn parse(
+pub(crate) fn parse(
     args: impl IntoIterator<Item = impl Into<OsString>>,
     env: impl Fn(&str) -> Option<String>,
 ) -> Result<Args, String> {

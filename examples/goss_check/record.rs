@@ -5,7 +5,7 @@ use image_test::{Kind, Suite, baseline};
 use std::io::Write;
 
 /// Adds what is asked for by name, whether it is there or not.
-pub async fn add(
+pub(crate) async fn add(
     args: &Args,
     kind: &str,
     keys: &[String],
@@ -31,7 +31,7 @@ pub async fn add(
 }
 
 /// Adds everything that goes by a name and is there.
-pub async fn autoadd(args: &Args, keys: &[String], out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) async fn autoadd(args: &Args, keys: &[String], out: &mut dyn Write) -> Result<(), Failure> {
     let mut wanted = Suite::new();
     for key in keys {
         wanted.extend(baseline::candidates(key).resources().cloned());

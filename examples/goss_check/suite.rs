@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Reads the gossfile with its variables and includes. What looks wrong with it goes to standard error.
-pub fn load(args: &Args) -> Result<Suite, Failure> {
+pub(crate) fn load(args: &Args) -> Result<Suite, Failure> {
     // Templates see what is text; anything else they could not show.
     let env =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
@@ -33,7 +33,7 @@ pub fn load(args: &Args) -> Result<Suite, Failure> {
 }
 
 /// Prints the gossfile as it is read, and what it was read from where somebody looks for a mistake.
-pub fn render(args: &Args, debug: bool, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn render(args: &Args, debug: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let suite = load(args)?;
     if debug {
         for resource in suite.resources() {
@@ -45,7 +45,7 @@ pub fn render(args: &Args, debug: bool, out: &mut dyn Write) -> Result<(), Failu
 }
 
 /// Adds resources to the gossfile, which need not be there yet.
-pub fn append(args: &Args, added: Suite) -> Result<(), Failure> {
+pub(crate) fn append(args: &Args, added: Suite) -> Result<(), Failure> {
     let path = Path::new(&args.gossfile);
     let mut suite = match fs::read_to_string(path) {
         Ok(text) if text.trim().is_empty() => Suite::new(),
