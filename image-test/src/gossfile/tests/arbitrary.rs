@@ -37,7 +37,7 @@ fn matcher() -> impl Strategy<Value = Matcher> {
         Just(Matcher::SemverConstraint(">=1.0.0".into())),
         number().prop_map(|n| Matcher::Numeric(Comparison::Ge, n)),
         number().prop_map(|n| Matcher::Numeric(Comparison::Lt, n)),
-        (0usize..100).prop_map(Matcher::HaveLen),
+        (0u8..100).prop_map(|length| Matcher::HaveLen(length.into())),
         prop::collection::vec("[a-z]{1,5}", 0..3).prop_map(Matcher::HavePatterns),
         (text(), text()).prop_map(|(xpath, result)| Matcher::Xml { xpath, result }),
     ];
