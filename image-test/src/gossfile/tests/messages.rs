@@ -189,4 +189,6 @@ fn files_of_other_names_are_refused() {
     assert!(matches!(fault.fault(), Fault::UnknownExtension { .. }));
     let fault = Loader::new().load("/nonexistent/goss.yaml").unwrap_err();
     assert!(matches!(fault.fault(), Fault::Read { .. }));
+    let chain = image_core::Error::from(fault).chain();
+    assert!(chain.contains("cannot read `/nonexistent/goss.yaml`") && chain.contains("os error 2"), "{chain}");
 }
