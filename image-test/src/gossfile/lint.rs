@@ -169,10 +169,12 @@ fn outcome(matcher: &Matcher, never_negative: bool) -> Option<bool> {
             text.is_empty().then_some(true)
         }
         Matcher::MatchRegexp(pattern) => matches!(pattern.as_str(), "" | ".*" | "^" | "$").then_some(true),
-        Matcher::Numeric(Comparison::Ge, number) if never_negative && *number <= 0.0 => Some(true),
-        Matcher::Numeric(Comparison::Gt, number) if never_negative && *number < 0.0 => Some(true),
-        Matcher::Numeric(Comparison::Lt, number) if never_negative && *number <= 0.0 => Some(false),
-        Matcher::Numeric(Comparison::Le, number) if never_negative && *number < 0.0 => Some(false),
+        Matcher::Numeric(comparison, Value::Int(number)) if never_negative => match comparison {
+            Comparison::Ge => (*number <= 0).then_some(true),
+            Comparison::Gt => (*number < 0).then_some(true),
+            Comparison::Le => (*number < 0).then_some(false),
+            Comparison::Lt => (*number <= 0).then_some(false),
+        },
         Matcher::ContainElements(items) | Matcher::Has(items) => items.is_empty().then_some(true),
         Matcher::HavePatterns(items) => items.is_empty().then_some(true),
         Matcher::Gjson(paths) => paths.is_empty().then_some(true),

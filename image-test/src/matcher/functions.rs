@@ -43,7 +43,7 @@ pub fn equal(value: impl Into<Value>) -> Matcher {
 }
 
 /// At least this number.
-pub fn ge(number: impl Into<f64>) -> Matcher {
+pub fn ge(number: impl Into<Value>) -> Matcher {
     Matcher::Numeric(Comparison::Ge, number.into())
 }
 
@@ -53,7 +53,7 @@ pub fn gjson<P: Into<String>, M: Into<Matcher>>(paths: impl IntoIterator<Item = 
 }
 
 /// More than this number.
-pub fn gt(number: impl Into<f64>) -> Matcher {
+pub fn gt(number: impl Into<Value>) -> Matcher {
     Matcher::Numeric(Comparison::Gt, number.into())
 }
 
@@ -63,8 +63,8 @@ pub fn have_key(matcher: impl Into<Matcher>) -> Matcher {
 }
 
 /// So many bytes of a text, elements of a list, or keys of a map.
-pub fn have_len(length: usize) -> Matcher {
-    Matcher::HaveLen(length)
+pub fn have_len(length: u32) -> Matcher {
+    Matcher::HaveLen(length.into())
 }
 
 /// Lines that hold these patterns: `text`, `!text`, `/regexp/`, `!/regexp/`.
@@ -83,12 +83,12 @@ pub fn have_suffix(text: impl Into<String>) -> Matcher {
 }
 
 /// At most this number.
-pub fn le(number: impl Into<f64>) -> Matcher {
+pub fn le(number: impl Into<Value>) -> Matcher {
     Matcher::Numeric(Comparison::Le, number.into())
 }
 
 /// Less than this number.
-pub fn lt(number: impl Into<f64>) -> Matcher {
+pub fn lt(number: impl Into<Value>) -> Matcher {
     Matcher::Numeric(Comparison::Lt, number.into())
 }
 

@@ -26,7 +26,7 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 fn matcher() -> impl Strategy<Value = Matcher> {
-    let number = || (-1_000_000i32..1_000_000).prop_map(f64::from);
+    let number = || (-1_000_000i32..1_000_000).prop_map(Value::from);
     let leaf = prop_oneof![
         scalar().prop_map(Matcher::Is),
         value().prop_map(Matcher::Equal),
