@@ -18,6 +18,8 @@ mod lexer;
 mod number;
 mod output;
 mod parser;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use crate::{Position, Value};
