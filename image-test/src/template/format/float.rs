@@ -56,3 +56,15 @@ fn general(value: f64, e: char, precision: Option<usize>) -> String {
     let decimals = usize::try_from(count - point).unwrap_or(0);
     format!("{value:.decimals$}")
 }
+
+/// A number with a decimal point in any case, and with the verb `g` also with zeros up to the precision: the flag `#`.
+pub(super) fn with_point(number: &str, verb: char, precision: Option<usize>) -> String {
+    let end = number.find(['e', 'E']).unwrap_or(number.len());
+    let (mantissa, exponent) = number.split_at_checked(end).unwrap_or((number, ""));
+    let point = if mantissa.contains('.') { "" } else { "." };
+    let significant = mantissa.replace('.', "").trim_start_matches('0').len();
+    let wanted = if matches!(verb, 'g' | 'G') { precision.unwrap_or(6) } else { 0 };
+    // The zero of 0 counts as a digit.
+    let zeros = "0".repeat(wanted.saturating_sub(significant.max(usize::from(mantissa == "0"))));
+    format!("{mantissa}{point}{zeros}{exponent}")
+}

@@ -215,7 +215,8 @@ impl Printer<'_> {
         };
         let zero = self.flags.zero;
         let digits = if number.is_finite() {
-            float::positive(number.abs(), style, self.flags.precision.or(default))
+            let digits = float::positive(number.abs(), style, self.flags.precision.or(default));
+            if self.flags.sharp { float::with_point(&digits, style, self.flags.precision) } else { digits }
         } else {
             self.flags.zero = false;
             if number.is_nan() { "NaN".into() } else { "Inf".into() }

@@ -116,10 +116,8 @@ fn less(a: &Val, b: &Val) -> Result<bool, Fault> {
 
 /// The arguments as one text with every character escaped that needs it.
 fn escape(cx: &Context, values: &[Val], escape: fn(char, &mut String)) -> Result<String, Fault> {
-    let text = match values {
-        [Val::Nil] => "<no value>".to_owned(),
-        values => format::print(cx, values)?,
-    };
+    let no_value = |value: &Val| if matches!(value, Val::Nil) { Val::text("<no value>") } else { value.clone() };
+    let text = format::print(cx, &values.iter().map(no_value).collect::<Vec<_>>())?;
     // The longest escape sequence of a byte has six.
     cx.spend_text(text.len())?;
     let mut out = String::with_capacity(text.len());
