@@ -197,6 +197,14 @@ fn deep_nesting_is_an_error_or_works() {
         render(&format!("{{{{ {}1{} }}}}", "(".repeat(90), ")".repeat(90)), "deep", &Data::default()).unwrap().text,
         "1"
     );
+    // Templates, parentheses and values as deep as each may be, on the stack of a test.
+    let parens = format!("{}toJson $l{}", "(".repeat(80), ")".repeat(80));
+    let all = format!(
+        "{{{{ define \"down\" }}}}{{{{ if . }}}}{{{{ template \"down\" (sub . 1 | int) }}}}{{{{ else }}}}\
+         {{{{ $l := 1 }}}}{{{{ range 99 }}}}{{{{ $l = list $l }}}}{{{{ end }}}}{{{{ {parens} }}}}\
+         {{{{ end }}}}{{{{ end }}}}{{{{ template \"down\" 80 }}}}"
+    );
+    assert!(text(&all).starts_with("[[["));
     // A long chain of maps, each in the one before, is freed without recursion.
     let chain = r#"{{ $d := dict }}{{ $e := $d }}{{ range 50000 }}{{ $n := dict }}{{ $_ := set $e "n" $n }}{{ $e = $n }}{{ end }}ok"#;
     assert_eq!(text(chain), "ok");

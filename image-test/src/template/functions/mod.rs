@@ -333,7 +333,7 @@ pub(super) fn method(receiver: &Val, name: &str) -> Option<&'static Function> {
     Some(function)
 }
 
-/// The number of edits between two names, where case is half an edit and so rounds to none.
+/// The number of edits between two names, where case does not count.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b) = (a.to_lowercase(), b.to_lowercase());
     // An edit distance is never below the difference in length, and long names are not worth the work.
