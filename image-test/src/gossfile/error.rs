@@ -76,7 +76,7 @@ pub enum Fault {
     #[error("not UTF-8 text")]
     NotUtf8,
     /// A file that cannot be read.
-    #[error("cannot read `{}`: {source}", path.display())]
+    #[error("cannot read `{}`", path.display())]
     Read {
         /// The file.
         path: PathBuf,

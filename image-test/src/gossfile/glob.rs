@@ -13,8 +13,9 @@ pub(super) enum GlobError {
 
 /// What exists and matches a pattern, sorted by component. The base is not part of the pattern.
 pub(super) fn glob(base: &Path, pattern: &str, most: usize) -> Result<Vec<PathBuf>, GlobError> {
-    let mut found = vec![if pattern.starts_with('/') { PathBuf::from("/") } else { base.to_path_buf() }];
-    for component in pattern.split('/').filter(|component| !matches!(*component, "" | ".")) {
+    let (base, components) = clean(base, pattern);
+    let mut found = vec![base];
+    for component in components {
         let component = Chars::parse(component)?;
         let mut next = vec![];
         for path in found {
@@ -29,6 +30,26 @@ pub(super) fn glob(base: &Path, pattern: &str, most: usize) -> Result<Vec<PathBu
         found = next;
     }
     Ok(found)
+}
+
+/// The components of a pattern, with `..` taken from what it stands behind, as Go does without a look at links.
+fn clean<'a>(base: &Path, pattern: &'a str) -> (PathBuf, Vec<&'a str>) {
+    let mut base = if pattern.starts_with('/') { PathBuf::from("/") } else { base.to_path_buf() };
+    let mut components = vec![];
+    for component in pattern.split('/') {
+        match component {
+            "" | "." => {}
+            ".." if components.pop().is_some() => {}
+            ".." => match base.components().next_back() {
+                Some(Component::Normal(_)) => _ = base.pop(),
+                Some(Component::RootDir | Component::Prefix(_)) => {}
+                Some(Component::ParentDir) => base.push(".."),
+                Some(Component::CurDir) | None => base = PathBuf::from(".."),
+            },
+            component => components.push(component),
+        }
+    }
+    (base, components)
 }
 
 fn join(base: &Path, name: &str) -> PathBuf {
@@ -175,6 +196,24 @@ mod tests {
     }
 
     #[test]
+    fn parents_are_taken_from_what_is_there() {
+        for (base, pattern, expected) in [
+            ("a/b", "../c", "a|c"),
+            ("a/b", "../../c", "|c"),
+            ("a/b", "../../../c", "..|c"),
+            (".", "../c", "..|c"),
+            ("", "../c", "..|c"),
+            ("..", "../c", "../..|c"),
+            ("/a", "../../c", "/|c"),
+            ("a", "/x/../c/./d", "/|c/d"),
+            ("a", "*/../c", "a|c"),
+        ] {
+            let (base, components) = clean(Path::new(base), pattern);
+            assert_eq!(format!("{}|{}", base.display(), components.join("/")), expected, "{pattern}");
+        }
+    }
+
+    #[test]
     fn finds_sorted_and_bounded() {
         let dir = tempfile::tempdir().unwrap();
         for path in ["b/x.yaml", "a/y.yaml", "a/x.yaml", "a/z.txt"] {
@@ -189,6 +228,7 @@ mod tests {
         assert_eq!(names("*/*.yaml"), ["a/x.yaml", "a/y.yaml", "b/x.yaml"]);
         assert_eq!(names("./a/z.txt"), ["a/z.txt"]);
         assert_eq!(names("c/*"), [""; 0]);
+        assert_eq!(names("nowhere/../a/../b/*"), ["b/x.yaml"]);
         assert_eq!(glob(dir.path(), "*/*", 2), Err(GlobError::TooMany(2)));
     }
 }

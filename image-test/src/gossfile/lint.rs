@@ -169,19 +169,12 @@ fn outcome(matcher: &Matcher, never_negative: bool) -> Option<bool> {
             text.is_empty().then_some(true)
         }
         Matcher::MatchRegexp(pattern) => matches!(pattern.as_str(), "" | ".*" | "^" | "$").then_some(true),
-        Matcher::Numeric(comparison, number) if never_negative => {
-            let number = match number {
-                Value::Int(number) => *number as f64,
-                Value::Float(number) => *number,
-                _ => return None,
-            };
-            match comparison {
-                Comparison::Ge => (number <= 0.0).then_some(true),
-                Comparison::Gt => (number < 0.0).then_some(true),
-                Comparison::Lt => (number <= 0.0).then_some(false),
-                Comparison::Le => (number < 0.0).then_some(false),
-            }
-        }
+        Matcher::Numeric(comparison, Value::Int(number)) if never_negative => match comparison {
+            Comparison::Ge => (*number <= 0).then_some(true),
+            Comparison::Gt => (*number < 0).then_some(true),
+            Comparison::Le => (*number < 0).then_some(false),
+            Comparison::Lt => (*number <= 0).then_some(false),
+        },
         Matcher::ContainElements(items) | Matcher::Has(items) => items.is_empty().then_some(true),
         Matcher::HavePatterns(items) => items.is_empty().then_some(true),
         Matcher::Gjson(paths) => paths.is_empty().then_some(true),

@@ -187,7 +187,9 @@ impl Reader<'_> {
         required: bool,
     ) -> Result<Option<Matcher>, GossfileError> {
         if matches!(&node.content, Content::List(items) if items.is_empty()) && !required {
-            let severity = if attribute.is_reader() { Severity::Note } else { Severity::Warning };
+            // Goss itself writes these.
+            let is_usual = attribute.is_reader() || attribute == Attribute::Ip;
+            let severity = if is_usual { Severity::Note } else { Severity::Warning };
             let message = format!("`{attribute}: []` expects nothing");
             self.lints.push(Lint::new(&node.position, severity, LintCode::EmptyList, message));
             return Ok(None);

@@ -95,7 +95,6 @@ impl Evaluation {
                 "to-array" => transform::to_array(actual.value),
                 _ => Cow::Owned(transform::to_string(actual.value).into_owned().into()),
             };
-            // Go's list of strings is not the same type as the list that is made of a text, but equal to itself.
             if !transform::same(&transformed, actual.value) {
                 report.transforms.push(named(name, Value::Map(BTreeMap::new())));
             }

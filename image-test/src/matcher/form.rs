@@ -110,8 +110,8 @@ fn parse(value: &Value, depth: usize) -> Parsed {
                     Err("Syntax Error: Invalid matcher configuration. The map of a matcher is empty".to_owned())
                 }
                 _ => Err(format!(
-                    "Syntax Error: Invalid matcher configuration. At a given nesting level, only one matcher is allowed. \
-                     Found multiple matchers: {:?}",
+                    "Syntax Error: Invalid matcher configuration. At a given nesting level, only one matcher is \
+                     allowed. Found multiple matchers: {:?}",
                     map.keys().collect::<Vec<_>>()
                 )),
             }

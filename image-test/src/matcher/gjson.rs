@@ -22,7 +22,7 @@ use step::{ArrayStep, ObjectStep, Rest};
 /// Paths within paths.
 const MAX_DEPTH: usize = 100;
 /// Values that a path may copy on its way.
-const MAX_COPIES: usize = 5_000_000;
+const MAX_COPIES: usize = 1_000_000;
 
 /// The value at a path.
 ///

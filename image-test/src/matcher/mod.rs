@@ -1,8 +1,8 @@
 //! What a value must be.
 //!
-//! A [`Matcher`] is read from the value that stands in a gossfile ([`Matcher::from_value`]) and tried on what was found:
-//! [`Matcher::matches`] for values, [`Matcher::matches_strings`] for lists of strings, [`Matcher::matches_text`] for
-//! output and contents.
+//! A [`Matcher`] is read from the value that stands in a gossfile ([`Matcher::from_value`]) and tried on what was
+//! found: [`Matcher::matches`] for values, [`Matcher::matches_strings`] for lists of strings,
+//! [`Matcher::matches_text`] for output and contents.
 
 mod assignment;
 mod error;
@@ -35,7 +35,8 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Matcher {
-    /// A plain value: text is compared as text, a number as a number, a boolean as it is.
+    /// A plain value: text is compared as text, a number as a number, a boolean as it is. A list or map means what it
+    /// means in a gossfile.
     Is(Value),
     /// A plain list: the actual list has these elements, in any order, among others.
     Has(Vec<Self>),
@@ -49,7 +50,7 @@ pub enum Matcher {
     ContainSubstring(String),
     /// Text that a regular expression of Go's dialect finds something in.
     MatchRegexp(String),
-    /// A number, compared.
+    /// A number, compared with another one.
     Numeric(Comparison, Value),
     /// Bytes of a text, elements of a list, or keys of a map. Goss accepts a negative number, which nothing matches.
     HaveLen(i64),
@@ -155,8 +156,9 @@ impl Matcher {
 
     /// Tries the matcher on output or contents.
     ///
-    /// A list is patterns over lines, an empty one always matches. Anything else is tried on the text as one string. A
-    /// byte that is not UTF-8 stands for U+FFFD, as in Go's regular expressions; `have-len` counts the bytes there were.
+    /// A list is patterns over lines, an empty one always matches. Anything else is tried on the text as one string.
+    /// A byte that is not UTF-8 stands for U+FFFD, as in Go's regular expressions; `have-len` counts the bytes there
+    /// were.
     ///
     /// # Errors
     /// As [`matches`](Self::matches), and items of a list that are not strings.

@@ -1,9 +1,9 @@
 //! Regular expressions in Go's dialect (RE2), matched by the `regex` crate.
 //!
 //! The two engines agree on what they compute, but not on the syntax. A pattern is therefore read by Go's rules and
-//! written anew, every flag and class spelled out. Where Go matches bytes that are not UTF-8 as U+FFFD, each byte one,
-//! the caller has to replace them so before. What remains different: a group whose name begins with a digit, or is that of
-//! another group, is refused, and so are groups nested deeper than [`MAX_DEPTH`].
+//! written anew, every flag and class spelled out. Go matches each byte that is not UTF-8 as U+FFFD; the caller has to
+//! replace them so before. What remains different is refused: a group whose name begins with a digit or is that of
+//! another group, groups nested deeper than [`MAX_DEPTH`], and what exceeds [`SIZE_LIMIT`].
 
 mod class;
 #[cfg(test)]
@@ -15,8 +15,8 @@ use std::collections::BTreeSet;
 const MAX_DEPTH: usize = 100;
 /// The highest count of a repetition, and of all counts of nested repetitions multiplied, as in Go.
 const MAX_REPEAT: u32 = 1000;
-/// Bytes a compiled expression may take. `\pL{1000}` must pass, as it does in Go.
-const SIZE_LIMIT: usize = 128 << 20;
+/// Bytes a compiled expression may take: enough for `.{1000}`, or a Unicode class such as `\pL` some 300 times.
+const SIZE_LIMIT: usize = 32 << 20;
 
 /// A regular expression that Go would refuse as well, or that is too large.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

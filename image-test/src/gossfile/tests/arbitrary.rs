@@ -26,7 +26,7 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 fn matcher() -> impl Strategy<Value = Matcher> {
-    let number = || (-1_000_000i64..1_000_000).prop_map(Value::Int);
+    let number = || (-1_000_000i32..1_000_000).prop_map(Value::from);
     let leaf = prop_oneof![
         scalar().prop_map(Matcher::Is),
         value().prop_map(Matcher::Equal),
@@ -37,7 +37,7 @@ fn matcher() -> impl Strategy<Value = Matcher> {
         Just(Matcher::SemverConstraint(">=1.0.0".into())),
         number().prop_map(|n| Matcher::Numeric(Comparison::Ge, n)),
         number().prop_map(|n| Matcher::Numeric(Comparison::Lt, n)),
-        (0i64..100).prop_map(Matcher::HaveLen),
+        (0u8..100).prop_map(|length| Matcher::HaveLen(length.into())),
         prop::collection::vec("[a-z]{1,5}", 0..3).prop_map(Matcher::HavePatterns),
         (text(), text()).prop_map(|(xpath, result)| Matcher::Xml { xpath, result }),
     ];

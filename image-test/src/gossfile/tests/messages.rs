@@ -189,4 +189,28 @@ fn files_of_other_names_are_refused() {
     assert!(matches!(fault.fault(), Fault::UnknownExtension { .. }));
     let fault = Loader::new().load("/nonexistent/goss.yaml").unwrap_err();
     assert!(matches!(fault.fault(), Fault::Read { .. }));
+    let chain = image_core::Error::from(fault).chain();
+    assert!(chain.contains("cannot read `/nonexistent/goss.yaml`") && chain.contains("os error 2"), "{chain}");
+}
+
+#[test]
+fn templates_are_rendered_and_places_are_those_of_the_template() {
+    let text = "file:\n{{- range .Vars.files }}\n  {{ . }}:\n    exists: true\n{{- end }}\n  /last:\n    exist: true\n";
+    let loader = Loader::new().vars_inline("files: [/a, /b]");
+    let error = loader.load_str(text, "goss.yaml", ".").unwrap_err();
+    assert_eq!(error.position().map(ToString::to_string), Some("goss.yaml:7:5".into()));
+    let loaded = loader.load_str(&text.replace("exist:", "exists:"), "goss.yaml", ".").unwrap();
+    let lines: Vec<_> = loaded.suite.resources().map(|r| (&*r.key, r.position.as_ref().unwrap().line)).collect();
+    assert_eq!(lines, [("/a", 3), ("/b", 3), ("/last", 6)]);
+    let error = Loader::new().load_str(text, "goss.yaml", ".").unwrap_err();
+    assert!(matches!(error.fault(), Fault::Template { .. }), "{error}");
+}
+
+#[test]
+fn what_looks_like_a_template_is_written_as_text() {
+    let suite = Suite::new()
+        .command("docker inspect -f '{{.Id}}' x", |c| c.exit_status(0).stdout(["{{ nothing }}", "a\n{{b}}\n"]));
+    let loaded = Loader::new().load_str(&suite.to_yaml(), "goss.yaml", ".").unwrap();
+    assert_eq!(loaded.suite.to_yaml(), suite.to_yaml());
+    assert_eq!(loaded.suite.resources().next().unwrap().key, "docker inspect -f '{{.Id}}' x");
 }

@@ -37,7 +37,7 @@ impl Json {
     }
 }
 
-/// The first of repeated keys is found by a path, the last one is the value, as in Go.
+/// The first of repeated keys counts, as in Go's gjson.
 impl From<Json> for Value {
     fn from(json: Json) -> Self {
         match json {

@@ -47,7 +47,9 @@ fn refuses_what_would_explode() {
     assert_eq!(translate(&deep).unwrap_err().problem, RegexProblem::TooDeep);
     let deepest = format!("{}a{}", "(".repeat(super::MAX_DEPTH), ")*".repeat(super::MAX_DEPTH));
     assert!(translate(&deepest).unwrap().is_match("aa"));
-    assert_eq!(translate(&r"\pL{1000}".repeat(30)).unwrap_err().problem, RegexProblem::TooLarge);
+    assert!(translate(r"^\pL{300}$").unwrap().is_match(&"é".repeat(300)));
+    assert!(translate(r"^.{1000}$").unwrap().is_match(&"é".repeat(1000)));
+    assert_eq!(translate(&r"\pL{1000}".repeat(5)).unwrap_err().problem, RegexProblem::TooLarge);
 }
 
 #[test]
