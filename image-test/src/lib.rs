@@ -5,6 +5,7 @@
 
 mod compat;
 pub mod facts;
+pub mod gather;
 pub mod matcher;
 mod position;
 pub mod probe;

@@ -58,6 +58,13 @@ pub struct Facts {
     pub users: BTreeMap<String, Fact<Option<UserFacts>>>,
 }
 
+impl Facts {
+    /// No facts, of the current [`FORMAT_VERSION`].
+    pub fn new() -> Self {
+        Self { format: FORMAT_VERSION, ..Self::default() }
+    }
+}
+
 /// What is known of a command that ran.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[non_exhaustive]
