@@ -39,22 +39,24 @@ pub(super) fn open(
 ) -> Result<Facts, ProbeError> {
     let body = frame.open(payload, nonce, options.max_answer)?;
     let records = Records::parse(&body, wanted)?;
-    let mut facts = Facts::default();
-    facts.format = FORMAT_VERSION;
-    facts.addrs = network::addrs(&records, wanted);
-    facts.commands = commands(&records, wanted, options);
-    facts.dns = network::dns(&records, wanted);
-    facts.files = files::files(&records, wanted, options.max_output);
-    facts.http = http::responses(&records, wanted, options.max_output);
-    facts.interfaces = network::interfaces(&records, wanted);
-    facts.kernel_params = parameters(&records, wanted);
-    facts.mounts = mounts(&records, wanted);
-    facts.packages = system::packages(&records, wanted);
-    facts.ports = network::ports(&records, wanted);
-    facts.processes = processes(&records, wanted);
-    facts.services = system::services(&records, wanted);
-    (facts.users, facts.groups) = accounts(&records, wanted);
-    Ok(facts)
+    let (users, groups) = accounts(&records, wanted);
+    Ok(Facts {
+        format: FORMAT_VERSION,
+        addrs: network::addrs(&records, wanted),
+        commands: commands(&records, wanted, options),
+        dns: network::dns(&records, wanted),
+        files: files::files(&records, wanted, options.max_output),
+        groups,
+        http: http::responses(&records, wanted, options.max_output),
+        interfaces: network::interfaces(&records, wanted),
+        kernel_params: parameters(&records, wanted),
+        mounts: mounts(&records, wanted),
+        packages: system::packages(&records, wanted),
+        ports: network::ports(&records, wanted),
+        processes: processes(&records, wanted),
+        services: system::services(&records, wanted),
+        users,
+    })
 }
 
 /// A fact from what can fail.
@@ -147,7 +149,7 @@ type Groups = BTreeMap<String, Fact<Option<GroupFacts>>>;
 fn accounts(records: &Records<'_>, wanted: &Wanted) -> (Users, Groups) {
     let (passwd, group) = (records.get(Kind::Passwd, 0), records.get(Kind::Group, 0));
     let accounts = parse::Accounts::new(passwd.as_deref().unwrap_or_default(), group.as_deref().unwrap_or_default());
-    let why = passwd.as_ref().err().or(group.as_ref().err());
+    let why = passwd.as_ref().err().or_else(|| group.as_ref().err());
     let user = |name: &String| why.map_or_else(|| Fact::Known(accounts.user(name)), |why| Fact::Unknown(why.clone()));
     let of_group = |name: &String| match &group {
         Ok(_) => Fact::Known(accounts.group(name)),

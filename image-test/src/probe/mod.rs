@@ -64,8 +64,8 @@ impl ProbeOptions {
     }
 }
 
-/// Gathers what is wanted from a machine, in one command where the answer fits one message, in two more for each 48,000
-/// characters over the limit of an SSM channel.
+/// Gathers what is wanted from a machine, in one command where the answer fits one message, and in one more for each
+/// further page otherwise.
 ///
 /// Facts are those of the user that the machine runs commands as: root unless the machine says otherwise. A command of
 /// the suite that a signal ended has the exit status a shell gives it, 128 and the signal.

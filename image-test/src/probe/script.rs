@@ -70,7 +70,7 @@ impl Script {
             plain.push_str(&bare(part));
         }
         let (nonce, limit, stores) = (nonce.as_str(), options.max_output.saturating_add(1), STORES.join(" "));
-        let _ = write!(plain, "nonce={nonce} page={page} limit={limit} stores='{stores}' fractions=\n");
+        let _ = writeln!(plain, "nonce={nonce} page={page} limit={limit} stores='{stores}' fractions=");
         plain.push_str(&body.functions);
         let _ = write!(plain, "gather() {{\n{}out \"end $records\"\n}}\n", body.calls);
         plain.push_str("main() {\nbody=$(gather)\nanswer \"$body\"\n}\nmain </dev/null\n");

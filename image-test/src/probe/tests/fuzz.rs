@@ -157,10 +157,15 @@ fn is_covered(found: &Facts, others: &[&Facts]) -> bool {
             && fact(&service.running, &others.iter().map(|s| &s.running).collect::<Vec<_>>())
     });
     let files = found.files.iter().all(|(key, file)| match file {
-        Fact::Known(Some(file)) => others.iter().any(|other| match &other.files[key] {
-            Fact::Known(Some(other)) => metadata(file) == metadata(other),
-            _ => false,
-        }),
+        Fact::Known(Some(file)) => {
+            let known = |other: &&Facts| match &other.files[key] {
+                Fact::Known(Some(other)) => Some(other.clone()),
+                _ => None,
+            };
+            let others: Vec<_> = others.iter().filter_map(known).collect();
+            others.iter().any(|other| metadata(file) == metadata(other))
+                && parts(file, &others.iter().collect::<Vec<_>>())
+        }
         other_fact => matches!(other_fact, Fact::Unknown(_)) || others.iter().any(|other| other.files[key] == *file),
     });
     let mounts = found.mounts.iter().all(|(key, mount)| match mount {
@@ -183,8 +188,20 @@ fn is_covered(found: &Facts, others: &[&Facts]) -> bool {
         && map(found, others, |facts| &facts.processes)
 }
 
-fn metadata(file: &FileFacts) -> (&str, u32, u64, u32, &Fact<String>, u32, &Fact<String>, &Option<String>) {
-    (&file.filetype, file.mode, file.size, file.uid, &file.owner, file.gid, &file.group, &file.linked_to)
+/// A file without what else was asked of it, which is a fact of its own.
+fn metadata(file: &FileFacts) -> FileFacts {
+    FileFacts { contents: None, md5: None, sha256: None, sha512: None, ..file.clone() }
+}
+
+/// Whether what else was asked of a file is of one of the others.
+fn parts(file: &FileFacts, others: &[&FileFacts]) -> bool {
+    fn part<T: PartialEq>(found: &Option<Fact<T>>, mut others: impl Iterator<Item = bool>) -> bool {
+        matches!(found, None | Some(Fact::Unknown(_))) || others.any(|same| same)
+    }
+    part(&file.contents, others.iter().map(|other| other.contents == file.contents))
+        && part(&file.md5, others.iter().map(|other| other.md5 == file.md5))
+        && part(&file.sha256, others.iter().map(|other| other.sha256 == file.sha256))
+        && part(&file.sha512, others.iter().map(|other| other.sha512 == file.sha512))
 }
 
 /// How one iteration ended.
@@ -269,6 +286,7 @@ fn tampered_answers_are_refused_for_long() {
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     let tallies: Vec<Tally> = std::thread::scope(|scope| {
         let share = iterations.div_ceil(threads);
+        #[expect(clippy::needless_collect, reason = "all of them start before the first is awaited")]
         let workers: Vec<_> = (0..threads).map(|n| scope.spawn(move || fuzz(seed + n, share))).collect();
         workers.into_iter().map(|worker| worker.join().unwrap()).collect()
     });
@@ -280,7 +298,7 @@ fn tampered_answers_are_refused_for_long() {
 #[tokio::test]
 #[ignore = "writes the corpus"]
 async fn record_the_corpus() {
-    let applets = super::shells::applets(&[]).unwrap();
+    let applets = shells::applets(&[]).unwrap();
     let busybox = Host { path: Some(applets.path().display().to_string()), ..Host::with(&["/bin/busybox", "sh"]) };
     let user = Host::with(&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/bin/sh"]);
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/probe/tests/corpus");

@@ -98,7 +98,8 @@ async fn facts_are_those_of_independent_tools() {
     assert_eq!(facts.commands["both"], exited(3, "a\n\n", "b\0c"));
     assert_eq!(facts.commands["markers"], exited(0, "end 1\nstat 0 3\n=ab\nt", ""));
     assert_eq!(facts.commands["input"], exited(0, "", ""));
-    let locale = std::env::vars().find(|(name, _)| name == "LC_ALL").map_or("none".into(), |(_, locale)| locale);
+    #[expect(clippy::disallowed_methods, reason = "the script must leave what this process was started with")]
+    let locale = std::env::var("LC_ALL").unwrap_or_else(|_| "none".into());
     assert_eq!(facts.commands["quotes"], exited(0, &format!("it's sh 0 $x {locale}\n"), ""));
     let Fact::Known(Some(root)) = &facts.users["root"] else { panic!("{:?}", facts.users) };
     assert_eq!((root.uid, root.gid, root.home.as_str()), (0, 0, "/root"));
@@ -276,4 +277,48 @@ async fn sockets_are_told() {
         assert_eq!(facts.addrs["open"], Fact::Known(true), "{host:?}");
         assert_eq!(facts.addrs["closed"], Fact::Known(false), "{host:?}");
     }
+}
+
+/// A server that answers one request and tells what was asked.
+fn serve() -> (u16, std::thread::JoinHandle<String>) {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        let request: Vec<String> = lines.map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
+        let answer = "HTTP/1.1 404 Not Found\r\nx-thing: a\r\nContent-Length: 5\r\nConnection: close\r\n\r\ngone\n";
+        stream.write_all(answer.as_bytes()).unwrap();
+        request.join("\n")
+    };
+    (port, std::thread::spawn(server))
+}
+
+#[tokio::test]
+async fn requests_are_made_with_curl() {
+    if !Path::new("/usr/bin/curl").exists() {
+        eprintln!("SKIPPED: curl is missing");
+        return;
+    }
+    let (port, server) = serve();
+    let mut request = crate::HttpRequest::new(format!("http://127.0.0.1:{port}/a b[1]").replace(' ', "%20"));
+    request.headers.push("X-Odd: it's \"a\\b\"".into());
+    (request.username, request.password) = (Some("me".into()), Some("'\"$(id)".into()));
+    let mut wanted = Wanted::default();
+    wanted.http.insert("page".into(), request);
+    let script = Script::compile(&wanted, &Nonce::random(), &ProbeOptions::default()).unwrap();
+    assert!(!script.plain().contains("$(id)"), "a password is in the script");
+    wanted.commands.insert("environment".into(), command("env | grep -c CREDENTIALS", 9000));
+    let facts = facts(&Host::new(), &wanted).await;
+    let Fact::Known(response) = &facts.http["page"] else { panic!("{:?}", facts.http) };
+    assert_eq!((response.status, &response.body), (404, &Text::from("gone\n")));
+    assert_eq!(response.headers, Text::from("Connection: close\nContent-Length: 5\nX-Thing: a"));
+    let Fact::Known(CommandResult::Exited { stdout, .. }) = &facts.commands["environment"] else { panic!("{facts:?}") };
+    assert_eq!(stdout, &Text::from("0\n"));
+    let request = server.join().unwrap();
+    assert!(request.starts_with("GET /a%20b[1] HTTP/1.1"), "{request}");
+    assert!(request.contains("X-Odd: it's \"a\\b\""), "{request}");
+    // printf %s 'me:'\''"$(id)' | base64
+    assert!(request.contains("Authorization: Basic bWU6JyIkKGlkKQ=="), "{request}");
 }
