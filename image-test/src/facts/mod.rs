@@ -1,6 +1,8 @@
 //! What is known of a system, whoever found it out.
 
 mod fact;
+mod package_manager;
+pub(crate) mod parse;
 mod text;
 mod wanted;
 
@@ -8,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use fact::Fact;
+pub use package_manager::{PackageManager, UnknownPackageManager};
 pub use text::Text;
 pub use wanted::{AddrWanted, CommandWanted, DnsWanted, FileWanted, Wanted};
 
@@ -44,7 +47,8 @@ pub struct Facts {
     pub mounts: BTreeMap<String, Fact<Option<MountFacts>>>,
     /// Versions of packages, by name; none where it is not installed.
     pub packages: BTreeMap<String, Fact<Vec<String>>>,
-    /// Local addresses of listening sockets, by `tcp:80`, `tcp6:80`, `udp:53` or `udp6:53`.
+    /// Local addresses of listening sockets, by `tcp:80`, `tcp6:80`, `udp:53` or `udp6:53`. As goss prints them: `FE80::1`,
+    /// and an IPv4 address inside IPv6 as IPv4.
     pub ports: BTreeMap<String, Fact<BTreeSet<String>>>,
     /// Whether a process runs, by command name (at most 15 bytes).
     pub processes: BTreeMap<String, Fact<bool>>,
@@ -52,6 +56,13 @@ pub struct Facts {
     pub services: BTreeMap<String, ServiceFacts>,
     /// Users, by name.
     pub users: BTreeMap<String, Fact<Option<UserFacts>>>,
+}
+
+impl Facts {
+    /// No facts, of the current [`FORMAT_VERSION`].
+    pub fn new() -> Self {
+        Self { format: FORMAT_VERSION, ..Self::default() }
+    }
 }
 
 /// What is known of a command that ran.
@@ -149,10 +160,10 @@ pub struct InterfaceFacts {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct MountFacts {
-    /// Options of the mount, sorted.
+    /// Options of the mount, each once, in the kernel's order.
     pub opts: Vec<String>,
-    /// Options of the file system.
-    pub vfs_opts: Vec<String>,
+    /// Options of the file system, in the kernel's order.
+    pub vfs_opts: Fact<Vec<String>>,
     /// What is mounted.
     pub source: String,
     /// Type of the file system.

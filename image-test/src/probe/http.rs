@@ -1,0 +1,155 @@
+//! Requests, as a configuration of curl, and what it answers.
+
+use super::{
+    record::{Kind, Records},
+    run::Ran,
+};
+use crate::{
+    Fact, HttpRequest, Wanted,
+    facts::{Response, Text},
+};
+use image_core::Secret;
+use std::{collections::BTreeMap, time::Duration};
+
+/// When a request is given up; curl does so by itself before the watchdog.
+pub(super) fn timeout(request: &HttpRequest) -> Duration {
+    limit(request).saturating_add(Duration::from_secs(2))
+}
+
+fn limit(request: &HttpRequest) -> Duration {
+    request.timeout.unwrap_or(Duration::from_secs(5))
+}
+
+/// A line of the configuration. Options in it are no arguments, so that none shows in a list of processes.
+fn line(option: &str, value: &str) -> String {
+    let mut quoted = String::new();
+    for c in value.chars() {
+        match c {
+            '\\' | '"' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            c => quoted.push(c),
+        }
+    }
+    format!("{option} = \"{quoted}\"\n")
+}
+
+/// All but the credentials; none where curl cannot be asked for it.
+pub(super) fn configuration(request: &HttpRequest, max_output: usize) -> Option<String> {
+    let mut text = String::from("silent\nshow-error\ngloboff\n");
+    let mut option = |name: &str, value: &str| text.push_str(&line(name, value));
+    option("url", &request.url);
+    option("proto", "=http,https");
+    option("max-time", &super::script::seconds(limit(request)));
+    option("max-filesize", &max_output.to_string());
+    option("user-agent", concat!("image-test/", env!("CARGO_PKG_VERSION")));
+    match request.method.as_deref() {
+        Some("HEAD") => text.push_str("head\n"),
+        Some(method) => {
+            text.push_str("include\n");
+            text.push_str(&line("request", method));
+        }
+        None => text.push_str("include\nrequest = \"GET\"\n"),
+    }
+    let mut option = |name: &str, value: &str| text.push_str(&line(name, value));
+    for header in &request.headers {
+        option("header", header);
+    }
+    let options = [
+        ("data-raw", &request.body),
+        ("cacert", &request.ca_file),
+        ("cert", &request.cert_file),
+        ("key", &request.key_file),
+        ("proxy", &request.proxy),
+    ];
+    for (name, value) in options {
+        if let Some(value) = value {
+            option(name, value);
+        }
+    }
+    option("write-out", "\n%{http_code} %{size_header}");
+    if request.allow_insecure {
+        text.push_str("insecure\n");
+    }
+    if !request.no_follow_redirects {
+        text.push_str("location\nmax-redirs = 10\n");
+    }
+    Some(text)
+}
+
+/// The line with the credentials.
+pub(super) fn credentials(request: &HttpRequest) -> Option<Secret> {
+    let (user, password) = (request.username.as_deref(), request.password.as_deref());
+    if user.is_none() && password.is_none() {
+        return None;
+    }
+    let value = format!("{}:{}", user.unwrap_or_default(), password.unwrap_or_default());
+    Some(Secret::new(line("user", &value)))
+}
+
+pub(super) fn responses(records: &Records<'_>, wanted: &Wanted, max_output: usize) -> BTreeMap<String, Fact<Response>> {
+    let fact = |(index, key): (usize, &String)| {
+        let ran = Ran::parse(records.get(Kind::Http, index), max_output);
+        let fact = match ran.and_then(Ran::succeeded).and_then(|stdout| response(&stdout)) {
+            Ok(response) => Fact::Known(response),
+            Err(why) => Fact::Unknown(why),
+        };
+        (key.clone(), fact)
+    };
+    wanted.http.keys().enumerate().map(fact).collect()
+}
+
+/// Headers of every response on the way, the body of the last one, a line feed, its status and the bytes of all headers.
+fn response(stdout: &[u8]) -> Result<Response, String> {
+    let malformed = || "curl's answer has another form than expected".to_owned();
+    let last = stdout.iter().rposition(|byte| *byte == b'\n').ok_or_else(malformed)?;
+    let (content, numbers) = stdout.split_at(last);
+    let numbers = numbers.get(1..).and_then(|line| std::str::from_utf8(line).ok()).ok_or_else(malformed)?;
+    let (status, length) = numbers.split_once(' ').ok_or_else(malformed)?;
+    let length = length.parse().ok().filter(|length| *length > 0).ok_or_else(malformed)?;
+    let (headers, body) = content.split_at_checked(length).ok_or_else(malformed)?;
+    let headers = String::from_utf8_lossy(headers).replace("\r\n", "\n");
+    let block = headers.trim_end().rsplit("\n\n").next().unwrap_or_default();
+    let mut lines: Vec<String> = block.lines().skip(1).filter_map(header).collect();
+    lines.sort();
+    let status = status.parse().ok().filter(|status| *status > 0).ok_or_else(malformed)?;
+    Ok(Response { status, headers: Text::from(lines.join("\n").as_str()), body: Text::from(body.to_vec()) })
+}
+
+/// A header with its name in the usual spelling, which HTTP/2 does not keep: `Content-Type: text/html`.
+fn header(line: &str) -> Option<String> {
+    let (name, value) = line.split_once(':')?;
+    let parts = name.split('-').map(|part| {
+        let (first, rest) = part.split_at_checked(1).unwrap_or((part, ""));
+        first.to_ascii_uppercase() + &rest.to_ascii_lowercase()
+    });
+    Some(format!("{}: {}", parts.collect::<Vec<_>>().join("-"), value.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_response_counts() {
+        let (first, last) =
+            ("HTTP/1.1 302 Found\r\nLocation: /b\r\n\r\n", "HTTP/2 200\r\nx-b: 2\r\ncontent-type: c\r\n\r\n");
+        let text = format!("{first}{last}body\n\n\n200 {}", first.len() + last.len());
+        let response = response(text.as_bytes()).unwrap();
+        assert_eq!(response.status, 200);
+        assert_eq!(response.headers, Text::from("Content-Type: c\nX-B: 2"));
+        assert_eq!(response.body, Text::from("body\n\n"));
+        for wrong in ["", "\n200 5", "\n000 0", "HTTP/1.1 200\r\n\r\n"] {
+            assert!(super::response(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn no_secret_is_in_the_configuration() {
+        let mut request = HttpRequest::new("http://localhost/");
+        (request.username, request.password) = (Some("u".into()), Some("p\"w".into()));
+        assert!(!configuration(&request, 10).unwrap().contains("user ="));
+        assert_eq!(credentials(&request).unwrap().expose(), "user = \"u:p\\\"w\"\n");
+    }
+}

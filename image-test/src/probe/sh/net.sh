@@ -1,0 +1,81 @@
+# The rows of a socket table with one of the ports, in hexadecimal and apart by |, and one of the states.
+sockets() {
+    table=/proc/net/$1
+    if [ -r "$table" ]; then
+        v="=$(filter -E ":($2) [0-9A-F]+:[0-9A-F]+ ($3) " <"$table")"
+    elif [ -r /proc/net/dev ] && ! [ -e "$table" ]; then
+        v='=' # a kernel without that protocol
+    else
+        v="!$table cannot be read"
+    fi
+    record "$1" 0 "$v"
+}
+
+interface() {
+    if [ -e "/sys/class/net/$2" ]; then
+        if ! have ip; then
+            v='!there is no ip'
+        else
+            v=$(cat "/sys/class/net/$2/mtu" 2>&1 && ip -o addr show dev "$2" 2>&1) && v="=$v" || v="!$v"
+        fi
+    elif [ -d /sys/class/net ]; then
+        v='='
+    else
+        v='!there is no /sys/class/net'
+    fi
+    record interface "$1" "$v"
+}
+
+# A connection: index, seconds, host, port, local address.
+address() {
+    if [ -z "$5" ] && have bash; then
+        run "$2" 4096 bash -c ': 3<>"/dev/tcp/$1/$2"' bash "$3" "$4"
+    elif have curl; then
+        case $3 in *:*) host="[$3]" ;; *) host=$3 ;; esac
+        set -- "$1" "$2" "$host" "$4" "$5"
+        run "$((${2%.*} + 2))" 4096 curl -qs --connect-timeout "$2" -m "$2" ${5:+--interface "$5"} -o /dev/null -w '%{time_connect}' \
+            "telnet://$3:$4"
+        ran="=curl$nl${ran#=}"
+    elif have nc; then
+        case $(nc -h 2>&1) in
+        *'-e PROG'*) run "$2" 4096 nc ${5:+-s "$5"} -e true "$3" "$4" ;;
+        *) run "$2" 4096 nc -z ${5:+-s "$5"} "$3" "$4" ;;
+        esac
+    else
+        ran='!there is no bash, curl or nc'
+    fi
+    record address "$1" "$ran"
+}
+
+# A name for the system's resolver: index, seconds, host.
+resolve() {
+    if have getent; then
+        run "$2" 65536 getent ahosts "$3"
+    else
+        ran='!there is no getent'
+    fi
+    record resolve "$1" "$ran"
+}
+
+# A query to a server: index, record, seconds, server, port, type, host.
+query() {
+    if have dig; then
+        run "$3" 65536 dig +noall +comments +answer +tries=1 +time="$((${3%.*} + 1))" -p "$5" "@$4" -t "$6" -q "$7"
+    else
+        ran='!there is no dig'
+    fi
+    record "$2" "$1" "$ran"
+}
+
+# A request, as a configuration of curl, which names no secret in any argument: index, seconds, configuration.
+request() {
+    if have curl; then
+        probe_request=$3
+        export probe_request
+        run "$2" "$limit" sh -c 'printf %s "$probe_request" | { unset probe_request; exec curl -q -K -; }'
+        unset probe_request
+    else
+        ran='!there is no curl'
+    fi
+    record http "$1" "$ran"
+}
