@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{self, BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
 };
 
 pub(crate) fn serve(listener: &TcpListener) {
@@ -20,7 +20,7 @@ struct Request {
     body: String,
 }
 
-fn read(connection: &TcpStream) -> io::Result<Request> {
+fn read(connection: &mut impl Read) -> io::Result<Request> {
     let mut reader = BufReader::new(connection);
     let mut line = String::new();
     reader.read_line(&mut line)?;
@@ -39,8 +39,9 @@ fn read(connection: &TcpStream) -> io::Result<Request> {
     Ok(Request { method, target, headers, body: String::from_utf8_lossy(&body).into_owned() })
 }
 
-fn answer(mut connection: TcpStream) -> io::Result<()> {
-    let request = read(&connection)?;
+/// Reads a request and answers it.
+pub(crate) fn answer(mut connection: impl Read + Write) -> io::Result<()> {
+    let request = read(&mut connection)?;
     let header = |name: &str| request.headers.get(name).map_or("-", String::as_str);
     // A proxy is asked for a whole URL.
     let (proxied, path) = match request.target.strip_prefix("http://") {

@@ -1,6 +1,6 @@
 //! What listens in a sandbox: sockets, a web server and a name server, on addresses of its own loopback.
 
-use super::{dns, http};
+use super::{dns, http, tls};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::{
     fs::File,
@@ -41,6 +41,8 @@ struct Sockets {
     _tcp: Vec<TcpListener>,
     _udp: Vec<UdpSocket>,
     http: TcpListener,
+    /// With a certificate, and with one of the client's too. On all of `127.0.0.0/8`, for which it is of another name.
+    https: [TcpListener; 2],
     dns: UdpSocket,
 }
 
@@ -52,14 +54,17 @@ fn enter_and_bind(pid: u32) -> io::Result<Sockets> {
         _tcp: TCP.iter().map(TcpListener::bind).collect::<io::Result<_>>()?,
         _udp: UDP.iter().map(UdpSocket::bind).collect::<io::Result<_>>()?,
         http: TcpListener::bind("127.0.0.1:80")?,
+        https: [TcpListener::bind("0.0.0.0:443")?, TcpListener::bind("0.0.0.0:444")?],
         dns: UdpSocket::bind("127.0.0.1:53")?,
     })
 }
 
 impl Sockets {
     fn serve(self) {
-        let Self { _tcp, _udp, http, dns } = self;
+        let Self { _tcp, _udp, http, https: [https, mutual], dns } = self;
         std::thread::spawn(move || dns::serve(&dns));
+        std::thread::spawn(move || tls::serve(&https, false));
+        std::thread::spawn(move || tls::serve(&mutual, true));
         http::serve(&http);
     }
 }
