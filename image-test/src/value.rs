@@ -35,6 +35,16 @@ impl From<i64> for Value {
         Self::Int(value)
     }
 }
+impl From<i32> for Value {
+    fn from(value: i32) -> Self {
+        Self::Int(value.into())
+    }
+}
+impl From<u32> for Value {
+    fn from(value: u32) -> Self {
+        Self::Int(value.into())
+    }
+}
 impl From<f64> for Value {
     fn from(value: f64) -> Self {
         Self::Float(value)
@@ -53,5 +63,15 @@ impl From<String> for Value {
 impl<T: Into<Self>> From<Vec<T>> for Value {
     fn from(value: Vec<T>) -> Self {
         Self::List(value.into_iter().map(Into::into).collect())
+    }
+}
+impl<T: Into<Self>, const N: usize> From<[T; N]> for Value {
+    fn from(value: [T; N]) -> Self {
+        Self::List(value.into_iter().map(Into::into).collect())
+    }
+}
+impl<K: Into<String>, V: Into<Self>> FromIterator<(K, V)> for Value {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        Self::Map(entries.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
     }
 }

@@ -52,5 +52,4 @@ impl FromStr for PackageManager {
 /// A name that no known package manager has.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("package manager `{0}` is not known; accepted are apk, dpkg, pacman and rpm")]
-#[expect(clippy::exhaustive_structs, reason = "no field can come")]
 pub struct UnknownPackageManager(String);

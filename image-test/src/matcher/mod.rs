@@ -1,6 +1,32 @@
 //! What a value must be.
+//!
+//! A [`Matcher`] is read from the value that stands in a gossfile ([`Matcher::from_value`]) and tried on what was found:
+//! [`Matcher::matches`] for values, [`Matcher::matches_strings`] for lists of strings, [`Matcher::matches_text`] for
+//! output and contents.
 
-use crate::Value;
+mod assignment;
+mod error;
+mod evaluate;
+mod explain;
+mod form;
+mod functions;
+mod gjson;
+mod number;
+mod patterns;
+mod regex;
+mod semver;
+#[cfg(test)]
+mod tests;
+mod transform;
+mod xml;
+
+pub use error::MatchError;
+pub use functions::*;
+pub(crate) use regex::translate;
+pub use regex::{RegexError, RegexProblem};
+
+use crate::{Compat, Value};
+use evaluate::{Actual, Evaluation, Nature};
 use std::collections::BTreeMap;
 
 /// What a value must be.
@@ -24,9 +50,9 @@ pub enum Matcher {
     /// Text that a regular expression of Go's dialect finds something in.
     MatchRegexp(String),
     /// A number, compared.
-    Numeric(Comparison, f64),
-    /// Bytes of a text, elements of a list, or keys of a map.
-    HaveLen(usize),
+    Numeric(Comparison, Value),
+    /// Bytes of a text, elements of a list, or keys of a map. Goss accepts a negative number, which nothing matches.
+    HaveLen(i64),
     /// A list with at least one such element.
     ContainElement(Box<Self>),
     /// A list with these elements, each by an element of its own.
@@ -78,5 +104,81 @@ impl<T: Into<Value>> From<T> for Matcher {
             Value::List(list) => Self::Has(list.into_iter().map(Self::from).collect()),
             value => Self::Is(value),
         }
+    }
+}
+
+/// What a matcher made of a value.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Match {
+    /// Whether the value is as expected.
+    pub passed: bool,
+    /// How actual and expected value relate, in goss's words: `matches expectation`, `to equal`, `not to have prefix`.
+    pub message: String,
+    /// What was found, transformed as the matcher needs it. `object: text` for patterns over a text.
+    pub actual: Value,
+    /// What was expected, by the innermost matcher that decided.
+    pub expected: Value,
+    /// Expected elements or patterns that were not found.
+    pub missing: Vec<Value>,
+    /// Expected elements or patterns that were found.
+    pub found: Vec<Value>,
+    /// Elements found that were not expected.
+    pub extra: Vec<Value>,
+    /// How `actual` was made of `raw`, as goss prints it: `{"to-string": {}}`, `{"gjson": {"Path": "a.b"}}`.
+    pub transforms: Vec<Value>,
+    /// What was found, before any transformation. `None` where the deciding matcher has none.
+    pub raw: Option<Value>,
+}
+
+impl Matcher {
+    /// Tries the matcher on a value.
+    ///
+    /// # Errors
+    /// What goss reports as an error rather than a mismatch: a value of the wrong type, an invalid expression, or a
+    /// path that is not there. No `not` turns these into a success.
+    pub fn matches(&self, actual: &Value, compat: Compat) -> Result<Match, MatchError> {
+        self.decide(Actual::new(actual, Nature::Value), compat)
+    }
+
+    /// Tries the matcher on an attribute that is a list of strings, such as the versions of a package.
+    ///
+    /// Go tells such a list from a list of anything. With [`Compat::Goss`], `equal` never matches it, and a number is
+    /// compared with its lines joined.
+    ///
+    /// # Errors
+    /// As [`matches`](Self::matches).
+    pub fn matches_strings(&self, actual: &[String], compat: Compat) -> Result<Match, MatchError> {
+        let list = Value::List(actual.iter().cloned().map(Value::String).collect());
+        self.decide(Actual::new(&list, Nature::Strings), compat)
+    }
+
+    /// Tries the matcher on output or contents.
+    ///
+    /// A list is patterns over lines, an empty one always matches. Anything else is tried on the text as one string. A
+    /// byte that is not UTF-8 stands for U+FFFD, as in Go's regular expressions; `have-len` counts the bytes there were.
+    ///
+    /// # Errors
+    /// As [`matches`](Self::matches), and items of a list that are not strings.
+    pub fn matches_text(&self, text: &[u8], compat: Compat) -> Result<Match, MatchError> {
+        let replaced = transform::decode(text);
+        if let Self::Has(items) = self {
+            return patterns::over_text(items, &replaced, self, compat);
+        }
+        self.decide(Actual::new(&Value::String(replaced.into_owned()), Nature::Text { bytes: text.len() }), compat)
+    }
+
+    fn decide(&self, actual: Actual<'_>, compat: Compat) -> Result<Match, MatchError> {
+        let evaluation = Evaluation::new(compat);
+        if evaluation.test(self, actual)? {
+            return Ok(Match {
+                passed: true,
+                message: "matches expectation".to_owned(),
+                actual: actual.value.clone(),
+                expected: self.to_value(),
+                ..Match::default()
+            });
+        }
+        evaluation.explain(self, actual, false)
     }
 }

@@ -38,6 +38,9 @@ pub enum ProbeError {
     /// Not what the machine had read.
     #[error("the digest of the answer is not the one its header says")]
     Digest,
+    /// Nothing says that the answer is what the machine had read.
+    #[error("the machine has no sha256sum, openssl or cksum to tell a damaged answer from a whole one")]
+    NoDigest,
     /// The records are malformed, twice there, out of order, or not what was asked for.
     #[error("the answer has a wrong record at byte {at}: {why}")]
     Record {
@@ -90,7 +93,7 @@ impl From<ProbeError> for Error {
     fn from(error: ProbeError) -> Self {
         let kind = match error {
             ProbeError::ScriptTooLarge { .. } | ProbeError::PageTooSmall { .. } => ErrorKind::InvalidInput,
-            ProbeError::Undecoded { .. } => ErrorKind::Unsupported,
+            ProbeError::NoDigest | ProbeError::Undecoded { .. } => ErrorKind::Unsupported,
             ProbeError::NoRoom { .. } => ErrorKind::StorageFull,
             _ => ErrorKind::CommandFailed,
         };

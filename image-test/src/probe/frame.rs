@@ -11,7 +11,7 @@
 
 use super::ProbeError;
 use base64::{Engine, prelude::BASE64_STANDARD};
-use flate2::read::GzDecoder;
+use flate2::bufread::GzDecoder;
 use image_core::sha256;
 use std::{borrow::Cow, fmt, io::Read};
 
@@ -170,6 +170,9 @@ impl<'a> Frame<'a> {
         };
         if payload.len() != self.length {
             return Err(ProbeError::Length { expected: self.length, found: payload.len() });
+        }
+        if self.digest == "none" {
+            return Err(ProbeError::NoDigest);
         }
         let records = self.encoding.decode(payload, limit)?;
         let signed = [nonce.as_str().as_bytes(), b"\n", &records].concat();

@@ -136,6 +136,11 @@ impl Kind {
         self != Self::Service
     }
 
+    /// Whether the other attributes are skipped when the first does not hold, or holds of a thing that is not there.
+    pub fn skips_after_first(self) -> bool {
+        !matches!(self, Self::Command | Self::Service)
+    }
+
     /// The setting that says what is looked at when the key is only a label.
     pub fn target_setting(self) -> Option<&'static str> {
         Some(match self {
@@ -147,9 +152,10 @@ impl Kind {
             Self::Http => "url",
             Self::Matching => return None,
             Self::Mount => "mountpoint",
+            Self::Port => "port",
             Self::Process => "comm",
             Self::User => "username",
-            Self::Interface | Self::KernelParam | Self::Package | Self::Port | Self::Registry | Self::Service => "name",
+            Self::Interface | Self::KernelParam | Self::Package | Self::Registry | Self::Service => "name",
         })
     }
 }

@@ -3,6 +3,7 @@
 mod attribute;
 mod kind;
 mod resource;
+pub mod typed;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,19 @@ pub use kind::Kind;
 pub use resource::{Expectation, HttpRequest, Resource, Retry, Target};
 
 /// What is expected of a system. Resources are unique by type and key, and sorted by both.
+///
+/// ```
+/// use image_test::{Suite, matcher::{ge, have_patterns}};
+///
+/// let suite = Suite::new()
+///     .file("/etc/passwd", |f| f.exists(true).mode(0o644).owner("root"))
+///     .file("/etc/ssh/sshd_config", |f| f.exists(true).contents(have_patterns(["PermitRootLogin no"])))
+///     .service("sshd", |s| s.enabled(true).running(true))
+///     .user("app", |u| u.exists(true).uid(ge(1000)).skip())
+///     .command("kernel", |c| c.target("uname -r").exit_status(0).stdout(["/^6/"]));
+/// assert_eq!(suite.len(), 5);
+/// print!("{}", suite.to_yaml());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Suite {
     resources: BTreeMap<(Kind, String), Resource>,

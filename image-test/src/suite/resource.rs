@@ -214,6 +214,28 @@ impl Target {
         })
     }
 
+    /// Looks at something else; a matching resource has nothing to look at.
+    pub(crate) fn set_name(&mut self, to: String) {
+        match self {
+            Self::Addr { address: name, .. }
+            | Self::Command { exec: name, .. }
+            | Self::Dns { resolve: name, .. }
+            | Self::Mount { mountpoint: name, .. }
+            | Self::Package { name, .. }
+            | Self::File(name)
+            | Self::Group(name)
+            | Self::Interface(name)
+            | Self::KernelParam(name)
+            | Self::Port(name)
+            | Self::Process(name)
+            | Self::Registry(name)
+            | Self::Service(name)
+            | Self::User(name) => *name = to,
+            Self::Http(request) => request.url = to,
+            Self::Matching { .. } => {}
+        }
+    }
+
     /// Further tries until all expectations hold.
     pub fn retry(&self) -> Retry {
         match self {

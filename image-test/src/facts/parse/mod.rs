@@ -11,14 +11,14 @@ mod release;
 mod sysctl;
 mod systemd;
 
-pub(crate) use accounts::{Accounts, Group, Passwd, group, passwd};
+pub(crate) use accounts::Accounts;
 pub(crate) use mounts::{fstab, mountinfo};
-pub(crate) use net::{ByteOrder, Socket, sockets};
+pub(crate) use net::{ByteOrder, sockets};
 pub(crate) use packages::{
     Packages, RPM_QUERY_FORMAT, apk_installed, dpkg_query, dpkg_status, dpkg_status_d, pacman_desc, rpm_query,
 };
 pub(crate) use process::comm;
-pub(crate) use release::{Distro, InitSystem, Release};
+pub(crate) use release::{InitSystem, Release};
 pub(crate) use sysctl::{SysctlSettings, sysctl_path};
 pub(crate) use systemd::{Install, UnitStatus, install_section, is_enabled, systemctl_show};
 

@@ -1,4 +1,9 @@
-use super::*;
+use super::{
+    accounts::{Group, Passwd, group, passwd},
+    net::Socket,
+    release::Distro,
+    *,
+};
 use crate::facts::PackageManager;
 use proptest::prelude::*;
 
@@ -40,7 +45,7 @@ fn a_user_is_in_the_primary_group_and_in_those_that_list_it() {
     let ada = accounts.user("ada").unwrap();
     assert_eq!((ada.uid, ada.gid, ada.home.as_str(), ada.shell.as_str()), (1000, 1000, "/home/ada", "/bin/sh"));
     assert_eq!(ada.groups, ["ada", "adm", "other", "zoo"]);
-    assert_eq!(accounts.user("alias").unwrap().groups, [String::new(); 0], "group 5 has no name");
+    assert!(accounts.user("alias").unwrap().groups.is_empty(), "group 5 has no name");
     assert_eq!(accounts.user("bob"), None, "a member is no user");
     assert_eq!(accounts.group("adm").unwrap().gid, 4, "the first line counts");
     assert_eq!((accounts.user_name(1000), accounts.group_name(1000)), (Some("ada"), Some("ada")));

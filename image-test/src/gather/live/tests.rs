@@ -52,9 +52,7 @@ async fn users_and_groups_are_as_id_and_getent_say() {
         let text = fs::read_to_string(path).unwrap();
         text.lines().map(|line| line.split(':').next().unwrap().to_owned()).collect::<BTreeSet<_>>()
     };
-    let mut wanted = Wanted::default();
-    wanted.users = names("/etc/passwd");
-    wanted.groups = names("/etc/group");
+    let wanted = Wanted { users: names("/etc/passwd"), groups: names("/etc/group"), ..Wanted::default() };
     let facts = look(&wanted).await;
     for name in &wanted.users {
         let Fact::Known(Some(user)) = &facts.users[name] else { panic!("{name}") };
@@ -100,12 +98,14 @@ async fn the_kernel_is_asked() {
     let udp_port = udp.local_addr().unwrap().port();
     let comm = fs::read_to_string("/proc/self/comm").unwrap().trim_end().to_owned();
     let (tcp_key, tcp6_key, udp_key) = (format!("tcp:{port}"), format!("tcp6:{port}"), format!("udp:{udp_port}"));
-    let mut wanted = Wanted::default();
-    wanted.ports = [&tcp_key, &tcp6_key, &udp_key, &"sctp:1".to_owned()].map(Clone::clone).into();
-    wanted.processes = [comm.clone(), "no-such-process".into()].into();
-    wanted.kernel_params = ["kernel.ostype", "kernel.no_such", "kernel"].map(Into::into).into();
-    wanted.mounts = [("/proc".into(), true), ("/no/such/mount".into(), true)].into();
-    wanted.interfaces = ["lo", "no-such-if", "../lo"].map(Into::into).into();
+    let wanted = Wanted {
+        ports: [&tcp_key, &tcp6_key, &udp_key, &"sctp:1".to_owned()].map(Clone::clone).into(),
+        processes: [comm.clone(), "no-such-process".into()].into(),
+        kernel_params: ["kernel.ostype", "kernel.no_such", "kernel"].map(Into::into).into(),
+        mounts: [("/proc".into(), true), ("/no/such/mount".into(), true)].into(),
+        interfaces: ["lo", "no-such-if", "../lo"].map(Into::into).into(),
+        ..Wanted::default()
+    };
     let facts = look(&wanted).await;
 
     let loopback = || Fact::Known(BTreeSet::from(["127.0.0.1".to_owned()]));
@@ -133,8 +133,8 @@ async fn the_kernel_is_asked() {
 #[tokio::test]
 async fn usage_is_as_df_says() {
     let mounts = fs::read("/proc/self/mountinfo").map(|text| crate::facts::parse::mountinfo(&text)).unwrap();
-    let mut wanted = Wanted::default();
-    wanted.mounts = mounts.keys().map(|mountpoint| (mountpoint.clone(), true)).collect();
+    let wanted =
+        Wanted { mounts: mounts.keys().map(|mountpoint| (mountpoint.clone(), true)).collect(), ..Wanted::default() };
     let facts = look(&wanted).await;
     for mountpoint in mounts.keys() {
         let Some(shown) = output("stat", &["-f", "-c", "%b %f", mountpoint]) else { return };

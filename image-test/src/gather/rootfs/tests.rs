@@ -159,9 +159,11 @@ fn any_bytes_are_taken() {
 fn accounts_come_from_the_root() {
     let garbage = "\0\u{1}:::::\n::::::\nada:x:1000:1000::/home/ada:/bin/sh\nx:y\n";
     let fixture = Fixture::new(&[("etc/passwd", garbage), ("etc/group", "ada:x:1000:\nadm:x:4:ada\n")]);
-    let mut wanted = Wanted::default();
-    wanted.users = ["ada", "root"].map(Into::into).into();
-    wanted.groups = ["adm", "root"].map(Into::into).into();
+    let wanted = Wanted {
+        users: ["ada", "root"].map(Into::into).into(),
+        groups: ["adm", "root"].map(Into::into).into(),
+        ..Wanted::default()
+    };
     let facts = fixture.look(&wanted);
     let Fact::Known(Some(ada)) = &facts.users["ada"] else { panic!("no ada") };
     assert_eq!(ada.groups, ["ada", "adm"]);
@@ -210,8 +212,7 @@ fn packages_come_from_the_database_of_the_distribution() {
 fn services_of_each_init_system_are_told_from_files() {
     #[track_caller]
     fn check(files: &[(&str, &str)], enabled: &[&str], runlevels: &[&str]) {
-        let mut wanted = Wanted::default();
-        wanted.services = ["one", "two", "../one"].map(Into::into).into();
+        let wanted = Wanted { services: ["one", "two", "../one"].map(Into::into).into(), ..Wanted::default() };
         let facts = Fixture::new(files).look(&wanted);
         let found =
             ["one", "two", "../one"].into_iter().filter(|name| facts.services[*name].enabled == Fact::Known(true));
@@ -249,8 +250,10 @@ fn kernel_parameters_are_what_configuration_sets() {
         ("etc/sysctl.d/not-read", "kernel.a=9\n"),
         ("etc/sysctl.conf", "kernel.d=3\n"),
     ];
-    let mut wanted = Wanted::default();
-    wanted.kernel_params = ["kernel.a", "kernel.b", "kernel.c", "kernel.d", "kernel.hidden"].map(Into::into).into();
+    let wanted = Wanted {
+        kernel_params: ["kernel.a", "kernel.b", "kernel.c", "kernel.d", "kernel.hidden"].map(Into::into).into(),
+        ..Wanted::default()
+    };
     let values = |fixture: &Fixture| {
         let facts = fixture.look(&wanted);
         let value = |fact: &Fact<Option<String>>| match fact {
@@ -273,8 +276,7 @@ fn kernel_parameters_are_what_configuration_sets() {
 #[test]
 fn mounts_come_from_the_table() {
     let fixture = Fixture::new(&[("etc/fstab", "UUID=1 / ext4 defaults 0 1\ntmpfs /tmp tmpfs nosuid\n")]);
-    let mut wanted = Wanted::default();
-    wanted.mounts = [("/tmp".into(), true), ("/proc".into(), false)].into();
+    let wanted = Wanted { mounts: [("/tmp".into(), true), ("/proc".into(), false)].into(), ..Wanted::default() };
     let facts = fixture.look(&wanted);
     let Fact::Known(Some(tmp)) = &facts.mounts["/tmp"] else { panic!("{facts:?}") };
     assert_eq!((tmp.source.as_str(), tmp.filesystem.as_str()), ("tmpfs", "tmpfs"));

@@ -35,8 +35,10 @@ digest() {
     elif have openssl; then
         sum=$(openssl dgst -sha256 -r)
         out "sha256:${sum%% *}"
-    else
+    elif have cksum; then
         sum=$(cksum)
         out "cksum:${sum%% *}"
+    else
+        out none
     fi
 }

@@ -38,7 +38,7 @@ address() {
         ran="=curl$nl${ran#=}"
     elif have nc; then
         case $(nc -h 2>&1) in
-        *'-e PROG'*) run "$2" 4096 nc ${5:+-s "$5"} -e true "$3" "$4" ;;
+        *'-e PROG'*) run "$2" 4096 nc ${5:+-s "$5"} "$3" "$4" -e true ;;
         *) run "$2" 4096 nc -z ${5:+-s "$5"} "$3" "$4" ;;
         esac
     else

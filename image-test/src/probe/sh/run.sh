@@ -1,14 +1,14 @@
 # The environment of what the suite itself runs is the one that this script found.
 restore='if [ "$probe_locale" = - ]; then unset LC_ALL; else LC_ALL=${probe_locale#=}; fi; unset probe_locale'
 
-# Runs "$@" after two arguments, the seconds and the bytes of a stream, as s STATUS PID, e HEX, o HEX, end. The outer
-# groups collect both streams apart without a file. A watchdog kills the command's group and this one.
+# Runs "$@" after three arguments: whether there is setsid, the seconds, the bytes of a stream. Prints s STATUS PID WATCHDOG,
+# e HEX, o HEX, end. The nested groups collect both streams apart without a file. A watchdog kills the command's process
+# group and this one. Without setsid it kills their descendants, and what the command left to init stays.
 runner='
 nl="
 "
-seconds=$1 limit=$2
-shift 2
-if command -v setsid >/dev/null 2>&1; then grouped=yes; else grouped=""; fi
+grouped=$1 seconds=$2 limit=$3 self=""
+shift 3
 hex() {
     { od -An -v -t x1 -N "$1" && echo z; cat >/dev/null; } | tr -d " \n"
 }
@@ -21,7 +21,7 @@ slay() {
         if IFS= read -r line <"$stat"; then
             rest=${line##*) }
             rest=${rest#* }
-            if [ "${rest%% *}" = "$1" ]; then slay "${line%% *}"; fi
+            if [ "${rest%% *}" = "$1" ] && [ "${line%% *}" != "$self" ]; then slay "${line%% *}"; fi
         fi
     done
     kill -9 "$1"
@@ -29,7 +29,13 @@ slay() {
 watch() {
     sleep "$seconds"
     printf t
-    if [ "$grouped" ]; then kill -9 "-$1"; kill -9 "-$$"; else slay "$1"; fi
+    if [ "$grouped" ]; then
+        kill -9 "-$1"
+        kill -9 "-$$"
+    else
+        self=$(exec sh -c "echo \$PPID")
+        slay "$$"
+    fi
 }
 exec 5>&1
 result=$(
@@ -40,7 +46,11 @@ result=$(
                     {
                         start "$@" </dev/null 2>&1 >&3 3>&- 4>&- 5>&- &
                         child=$!
-                        watch "$child" </dev/null >&5 2>/dev/null 3>&- 4>&- 5>&- &
+                        (
+                            # A redirection of the function would keep a copy of the pipe until it returns.
+                            exec </dev/null >&5 2>/dev/null 3>&- 4>&- 5>&-
+                            watch "$child"
+                        ) &
                         wait "$child"
                         printf "s %s %s %s\n" "$?" "$child" "$!" >&4
                     } | hex "$limit"
@@ -73,12 +83,12 @@ run() {
     if [ "$fractions" = no ]; then seconds=$((${seconds%.*} + 1)); fi
     if have setsid; then
         ran="=$(
-            setsid sh -c "$runner" sh "$seconds" "$@" 2>/dev/null &
+            setsid sh -c "$runner" sh yes "$seconds" "$@" 2>/dev/null &
             group=$!
             wait "$group"
             kill -9 "-$group" 2>/dev/null
         )"
     else
-        ran="=$(sh -c "$runner" sh "$seconds" "$@" 2>/dev/null)"
+        ran="=$(sh -c "$runner" sh '' "$seconds" "$@" 2>/dev/null)"
     fi
 }

@@ -1,0 +1,148 @@
+//! Gossfiles against what goss makes of them, and what we say of them.
+
+use super::*;
+use crate::{Attribute, Compat, Kind, Matcher, Value, yaml};
+use proptest::prelude::*;
+use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+
+mod arbitrary;
+mod messages;
+
+/// The files of a case, the first being `goss.yaml`.
+fn write_case(text: &str, directory: &Path) {
+    let mut path = directory.join("goss.yaml");
+    let mut content = String::new();
+    for line in text.lines() {
+        match line.strip_prefix("--- ") {
+            Some(name) => {
+                std::fs::write(&path, std::mem::take(&mut content)).unwrap();
+                path = directory.join(name);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            }
+            None => writeln!(content, "{line}").unwrap(),
+        }
+    }
+    std::fs::write(&path, content).unwrap();
+}
+
+/// Resources by section and key, without what says nothing.
+fn normalized(root: &Value) -> BTreeMap<(String, String), BTreeMap<String, String>> {
+    let map = |value: &Value| match value {
+        Value::Map(map) => map.clone(),
+        _ => BTreeMap::new(),
+    };
+    let mut resources = BTreeMap::new();
+    for (section, entries) in map(root) {
+        for (key, resource) in map(&entries) {
+            let mut attributes = BTreeMap::new();
+            for (name, value) in map(&resource) {
+                let is_expected = Kind::ALL
+                    .iter()
+                    .any(|kind| kind.section() == section && kind.attributes().iter().any(|a| a.name() == name));
+                let is_unset = match &value {
+                    Value::Null => true,
+                    Value::Bool(false) | Value::Int(0) => !is_expected,
+                    Value::String(text) => text.is_empty() && !is_expected,
+                    Value::List(items) => items.is_empty(),
+                    _ => false,
+                };
+                // Old names, and texts that stand for numbers, have been read for what they mean.
+                let (name, value) = match (name.as_str(), value) {
+                    ("contains", value) => ("contents".to_owned(), value),
+                    ("resolveable", value) => ("resolvable".to_owned(), value),
+                    ("exit-status" | "uid" | "gid", Value::String(text)) => (name, Value::Int(text.parse().unwrap())),
+                    (_, value) => (name, value),
+                };
+                if !is_unset {
+                    attributes.insert(name, plain(&value));
+                }
+            }
+            resources.insert((section.clone(), key), attributes);
+        }
+    }
+    resources
+}
+
+fn read(text: &str) -> Value {
+    yaml::parse(text, &yaml::Origin::verbatim("text", text)).unwrap().root.to_value()
+}
+
+/// A value as text, in which 1 and 1.0 are the same.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Int(number) => format!("{:?}", *number as f64),
+        Value::Float(number) => format!("{number:?}"),
+        Value::List(items) => format!("{:?}", items.iter().map(plain).collect::<Vec<_>>()),
+        Value::Map(entries) => {
+            format!("{:?}", entries.iter().map(|(key, value)| (key, plain(value))).collect::<Vec<_>>())
+        }
+        value => format!("{value:?}"),
+    }
+}
+
+/// What can never match has no form in a gossfile; goss renders it as it was.
+const NEVER_MATCHES: [&str; 4] =
+    ["output with numbers in the list", "unknown matcher", "two matchers", "wrong argument"];
+
+/// Goss does not look at duplicates where it does not look at all.
+const REFUSED: [&str; 1] = ["duplicate in an unknown section"];
+
+#[test]
+fn gossfiles_are_read_as_goss_reads_them() {
+    let recorded: BTreeMap<String, Option<String>> =
+        serde_json::from_str(include_str!("../../tests/gossfile_cases/recorded.json")).unwrap();
+    let mut wrong = String::new();
+    let mut count = 0;
+    for case in include_str!("../../tests/gossfile_cases/cases.txt").split("=== ").skip(1) {
+        let (name, text) = case.split_once('\n').unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        write_case(text, directory.path());
+        let loaded = Loader::new().compat(Compat::Goss).load(directory.path().join("goss.yaml"));
+        count += 1;
+        match (loaded, &recorded[name]) {
+            (Ok(loaded), Some(rendered)) => {
+                let expected = normalized(&read(rendered));
+                let actual = normalized(&read(&loaded.suite.to_yaml()));
+                if (expected != actual) != NEVER_MATCHES.contains(&name) {
+                    writeln!(wrong, "{name}\n  goss: {expected:?}\n  we:   {actual:?}").unwrap();
+                }
+            }
+            (Err(_), None) => {}
+            (Err(_), Some(_)) if REFUSED.contains(&name) => {}
+            (Ok(_), None) => writeln!(wrong, "{name}: goss refuses it").unwrap(),
+            (Err(error), Some(_)) => writeln!(wrong, "{name}: goss takes it, we say {error}").unwrap(),
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    assert_eq!(count, recorded.len());
+    assert!(count >= 120);
+}
+
+#[test]
+fn json_says_what_yaml_says() {
+    let text =
+        "file: {x: {exists: true, size: {gt: 1.5}, title: t}}\ncommand: {y: {exec: z, exit-status: 0, timeout: 5}}\n";
+    let suite = Loader::new().load_str(text, "goss.yaml", ".").unwrap().suite;
+    assert_eq!(read(&suite.to_json().to_string()), read(&suite.to_yaml()));
+    assert_eq!(Loader::new().load_str(&suite.to_json().to_string(), "goss.json", ".").unwrap().suite.len(), 2);
+}
+
+#[test]
+fn variables_reach_templates_in_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let loader = Loader::new()
+        .vars_file(file("a.yaml", "a: {x: 1, y: 2}\nb: {x: 1}\nc: 1\n"))
+        .vars_inline("b: {z: 9}")
+        .var("c", 3)
+        .vars_file(file("b.json", "{\"a\": {\"y\": 0}}"));
+    let vars = loader.vars().unwrap();
+    let json = serde_json::to_string(&vars).unwrap();
+    assert_eq!(json, r#"{"a":{"x":1,"y":0},"b":{"z":9},"c":3}"#);
+    let error = Loader::new().vars_inline("[1]").load_str("file: {}", "goss.yaml", ".").unwrap_err();
+    assert_eq!(error.to_string(), "<inline vars>:1:1: the text is a list or scalar; accepted: a map of variables");
+}

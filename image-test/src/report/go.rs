@@ -1,0 +1,145 @@
+//! Values as Go prints them, so that reports are the same text.
+
+use crate::Value;
+use serde::Serialize;
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
+use std::io;
+
+/// A value as `%v` of Go's package fmt prints it.
+pub(crate) fn print(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".into(),
+        Value::Bool(value) => value.to_string(),
+        Value::Int(value) => value.to_string(),
+        Value::Float(value) => number(*value, -4, |exponent| format!("{:+03}", exponent)),
+        Value::String(value) => value.clone(),
+        Value::List(list) => format!("[{}]", list.iter().map(print).collect::<Vec<_>>().join(" ")),
+        Value::Map(map) => {
+            let entries: Vec<_> = map.iter().map(|(key, value)| format!("{key}:{}", print(value))).collect();
+            format!("map[{}]", entries.join(" "))
+        }
+    }
+}
+
+/// The shortest digits that give the number back; as a power of ten below `lowest` and from 21 on.
+fn number(value: f64, lowest: i32, exponent_text: fn(i32) -> String) -> String {
+    match value {
+        _ if value.is_nan() => return "NaN".into(),
+        _ if value.is_infinite() => return if value > 0.0 { "+Inf" } else { "-Inf" }.into(),
+        _ => {}
+    }
+    let scientific = format!("{value:e}");
+    let Some((digits, exponent)) = scientific.split_once('e') else {
+        return scientific;
+    };
+    match exponent.parse::<i32>() {
+        Ok(exponent) if value != 0.0 && (exponent < lowest || exponent >= 21) => {
+            format!("{digits}e{}", exponent_text(exponent))
+        }
+        _ => value.to_string(),
+    }
+}
+
+/// JSON as Go's package encoding/json writes it.
+///
+/// # Errors
+/// The value has keys that are no strings, which none of ours has.
+pub(super) fn json(value: &impl Serialize, html: bool, indent: Option<&str>) -> io::Result<String> {
+    let mut bytes = vec![];
+    match indent {
+        None => {
+            let formatter = GoFormatter { inner: CompactFormatter, html };
+            value.serialize(&mut Serializer::with_formatter(&mut bytes, formatter))?;
+        }
+        Some(indent) => {
+            let formatter = GoFormatter { inner: PrettyFormatter::with_indent(indent.as_bytes()), html };
+            value.serialize(&mut Serializer::with_formatter(&mut bytes, formatter))?;
+        }
+    }
+    String::from_utf8(bytes).map_err(io::Error::other)
+}
+
+/// Another formatter, with the numbers and escapes of Go.
+struct GoFormatter<F> {
+    inner: F,
+    /// Whether `<`, `>` and `&` are escaped.
+    html: bool,
+}
+
+macro_rules! forward {
+    ($($method:ident($($name:ident: $type:ty),*);)*) => {$(
+        fn $method<W: io::Write + ?Sized>(&mut self, writer: &mut W $(, $name: $type)*) -> io::Result<()> {
+            self.inner.$method(writer $(, $name)*)
+        }
+    )*};
+}
+
+impl<F: Formatter> Formatter for GoFormatter<F> {
+    forward! {
+        begin_array();
+        end_array();
+        begin_array_value(first: bool);
+        end_array_value();
+        begin_object();
+        end_object();
+        begin_object_key(first: bool);
+        end_object_key();
+        begin_object_value();
+        end_object_value();
+    }
+
+    fn write_f64<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        writer.write_all(number(value, -6, |exponent| format!("{exponent:+}")).as_bytes())
+    }
+
+    fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let escaped = |c: char| matches!(c, '\u{2028}' | '\u{2029}') || (self.html && matches!(c, '<' | '>' | '&'));
+        for piece in fragment.split_inclusive(escaped) {
+            match piece.chars().next_back().filter(|last| escaped(*last)) {
+                Some(last) => {
+                    writer.write_all(piece[..piece.len() - last.len_utf8()].as_bytes())?;
+                    write!(writer, "\\u{:04x}", u32::from(last))?;
+                }
+                None => writer.write_all(piece.as_bytes())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn prints_as_percent_v() {
+        let map = BTreeMap::from([("b".into(), Value::Null), ("a".into(), Value::from(vec![1, 2]))]);
+        for (value, text) in [
+            (Value::from("a b"), "a b"),
+            (Value::from(1.0), "1"),
+            (Value::from(0.25), "0.25"),
+            (Value::from(1e21), "1e+21"),
+            (Value::from(1e20), "100000000000000000000"),
+            (Value::from(0.00001), "1e-05"),
+            (Value::from(0.0), "0"),
+            (Value::Map(map), "map[a:[1 2] b:<nil>]"),
+        ] {
+            assert_eq!(print(&value), text);
+        }
+    }
+
+    #[test]
+    fn json_is_escaped_as_go_does() {
+        let value = Value::from("<a href='x'>&\u{2028}\u{7}\n\u{7f}é");
+        assert_eq!(json(&value, false, None).unwrap(), r#""<a href='x'>&\u2028\u0007\n"#.to_owned() + "\u{7f}é\"");
+        assert!(json(&value, true, None).unwrap().starts_with(r#""\u003ca href='x'\u003e\u0026\u2028"#));
+    }
+
+    #[test]
+    fn json_numbers_are_those_of_go() {
+        let values = Value::from(vec![644.0, 0.5, 1e21, 1e-7, 0.000001, -3.0]);
+        assert_eq!(json(&values, true, None).unwrap(), "[644,0.5,1e+21,1e-7,0.000001,-3]");
+        assert_eq!(json(&Value::from(vec![1.0]), true, Some("  ")).unwrap(), "[\n  1\n]");
+    }
+}
