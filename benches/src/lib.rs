@@ -1,7 +1,9 @@
 //! What the benches share: a plugin that does nothing, and what the kernel says a process used.
 
+mod child;
 mod noop;
 mod usage;
 
+pub use child::{ChildUsage, measure_if_asked};
 pub use noop::{Noop, pipeline};
 pub use usage::{Usage, cpu_of_children, pss_of_children};

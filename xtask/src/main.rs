@@ -20,7 +20,8 @@ usage: cargo xtask <command>
   ci [--full]         format, lints, documentation, dependency rules, tests; --full adds the minimum Rust version,
                       each crate alone, the benches' build, bootstraps from a mirror
   bench [args]        run the benches; the args go to `cargo bench`
-  peers               which independent programs the tests can be compared with on this machine";
+  peers               build goss where Go is, and show which programs the tests can compare with on this machine
+  record-goss         write what goss says to the corpus of image-test, for machines without goss";
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
@@ -37,20 +38,27 @@ fn main() -> ExitCode {
 
 fn dispatch(command: &str, args: &[OsString]) -> Result<(), Failure> {
     match command {
-        "bench" => run::cargo(["bench", "--package", "benches"]).args(args).run(),
+        "bench" => run::cargo(["bench", "--package", "benches"]).env("PATH", peers::path()).args(args).run(),
         "ci" => checks::all(args),
         "help" | "-h" | "--help" => {
             println!("{USAGE}");
             Ok(())
         }
-        "peers" => {
-            peers::print();
-            Ok(())
-        }
+        "peers" => peers::print(),
         "quickstart" => quickstart(args),
+        "record-goss" => record_goss(),
         "test" => tests_of_workspace::all(args),
         other => Err(Failure::usage(format!("`{other}` is not a command\n\n{USAGE}"))),
     }
+}
+
+/// Runs goss over the corpus and writes down what it says.
+fn record_goss() -> Result<(), Failure> {
+    if peers::find("goss").is_none() {
+        return Err(Failure::usage("there is no goss: `cargo xtask peers` builds it"));
+    }
+    let test = ["test", "--package", "image-test", "--test", "parity", "--", "--ignored", "--nocapture", "record"];
+    run::cargo(test).env("PATH", peers::path()).run()
 }
 
 /// Optimised: an image of a gigabyte is hashed and compressed several times.

@@ -41,8 +41,12 @@ impl Program {
         self.0.args(args);
         self
     }
-    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.0.env(name, value);
+        self
+    }
+    pub(crate) fn directory(mut self, directory: &Path) -> Self {
+        self.0.current_dir(directory);
         self
     }
     /// As a shell would take it.

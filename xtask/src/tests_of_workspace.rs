@@ -1,6 +1,6 @@
 //! All tests, and one line at the end that a program can read.
 
-use crate::{failure::Failure, host, run};
+use crate::{failure::Failure, host, peers, run};
 use std::ffi::OsString;
 
 /// Runs the tests and prints `N passed, N failed` as the last line.
@@ -11,7 +11,7 @@ pub(crate) fn all(args: &[OsString]) -> Result<(), Failure> {
         eprintln!("xtask: going on without; tests that need what is missing say SKIPPED");
     }
     let mut sum = Sum::default();
-    let tests = run::cargo(["test", "--workspace", "--no-fail-fast"]).args(args);
+    let tests = run::cargo(["test", "--workspace", "--no-fail-fast"]).env("PATH", peers::path()).args(args);
     let status = tests.watched(|line| sum.see(line))?;
     if provided.is_err() {
         eprintln!("xtask: tests were skipped, because tools are missing: see the first lines");
