@@ -161,7 +161,10 @@ fn path(path: &str) -> Option<String> {
         }
         return word(path);
     }
-    if path.starts_with('/') || path.is_empty() { word(path) } else { word(&format!("./{path}")) }
+    // As goss cleans it: a slash at the end would follow a link.
+    let path = if path.starts_with('/') { path.into() } else { format!("./{path}") };
+    let trimmed = path.trim_end_matches('/');
+    word(if trimmed.is_empty() { "/" } else { trimmed })
 }
 
 fn flag(file: FileWanted) -> char {

@@ -117,7 +117,8 @@ fn everything(directory: &Path) -> Wanted {
     std::fs::set_permissions(path("closed"), PermissionsExt::from_mode(0o700)).unwrap();
     let all = FileWanted { contents: true, md5: true, sha256: true, sha512: true };
     let mut wanted = Wanted::default();
-    let names = ["plain", "binary", "it's \"odd\"\n$(name)", "-rf", "link", "closed/inside", "none", "plain/none", ""];
+    let names =
+        ["plain", "binary", "it's \"odd\"\n$(name)", "-rf", "link", "link/", "closed/inside", "none", "plain/none", ""];
     wanted.files.extend(names.map(|name| (path(name), all)));
     wanted.files.extend(["/etc", "~root/none", "~nobody-here/x", "~", "-", "a\0b", ""].map(|name| (name.into(), all)));
     wanted.commands.insert("both".into(), command("printf 'a\\n\\n'; printf 'b\\000c' >&2; exit 3", 9000));

@@ -85,6 +85,7 @@ async fn facts_are_those_of_independent_tools() {
     assert_eq!(file("it's \"odd\"\n$(name)").size, 0);
     assert_eq!(file("-rf").size, 1);
     assert_eq!(file("link").linked_to.as_deref(), Some("somewhere\n"));
+    assert_eq!(file("link/").filetype, "symlink");
     assert!(matches!(file("closed/inside").contents, Some(Fact::Unknown(_))));
     assert_eq!(facts.files[&path("none")], Fact::Known(None));
     assert_eq!(facts.files[&path("plain/none")], Fact::Known(None));
@@ -276,6 +277,49 @@ async fn sockets_are_told() {
         assert_eq!(facts.ports[&format!("tcp6:{open}")], Fact::Known(BTreeSet::new()), "{host:?}");
         assert_eq!(facts.addrs["open"], Fact::Known(true), "{host:?}");
         assert_eq!(facts.addrs["closed"], Fact::Known(false), "{host:?}");
+    }
+}
+
+/// Nothing that both know is told differently by the gatherer that runs on the machine.
+#[tokio::test]
+async fn the_probe_agrees_with_the_local_gatherer() {
+    fn compare<T: PartialEq + std::fmt::Debug>(
+        probed: &std::collections::BTreeMap<String, Fact<T>>,
+        live: &std::collections::BTreeMap<String, Fact<T>>,
+    ) {
+        assert!(probed.keys().eq(live.keys()));
+        for (key, fact) in probed {
+            if let (Fact::Known(probed), Fact::Known(live)) = (fact, &live[key]) {
+                assert_eq!(probed, live, "{key:?}");
+            }
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let mut wanted = everything(directory.path());
+    // What a shell's version says of a syntax error is its own, and why contents are unknown is in the tool's words.
+    wanted.commands.remove("syntax");
+    // The two have other working directories.
+    wanted.files.retain(|path, _| path.starts_with(['/', '~']));
+    let reads_alike = |path: &String| {
+        !path.ends_with(['/', '~']) && !["inside", "link", "/etc"].iter().any(|end| path.ends_with(end))
+    };
+    wanted.files.iter_mut().filter(|(path, _)| !reads_alike(path)).for_each(|(_, file)| *file = FileWanted::default());
+    let probed = facts(&Host::new(), &wanted).await;
+    let live = crate::gather::live(&wanted, &crate::gather::Options::default()).await;
+    compare(&probed.commands, &live.commands);
+    compare(&probed.files, &live.files);
+    compare(&probed.groups, &live.groups);
+    compare(&probed.interfaces, &live.interfaces);
+    compare(&probed.kernel_params, &live.kernel_params);
+    compare(&probed.mounts, &live.mounts);
+    compare(&probed.packages, &live.packages);
+    compare(&probed.ports, &live.ports);
+    compare(&probed.processes, &live.processes);
+    compare(&probed.users, &live.users);
+    for (name, service) in &probed.services {
+        if let (Fact::Known(probed), Fact::Known(live)) = (&service.enabled, &live.services[name].enabled) {
+            assert_eq!(probed, live, "{name}");
+        }
     }
 }
 
