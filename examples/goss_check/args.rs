@@ -217,7 +217,7 @@ impl Flags {
 
     fn validate(&self, env: &impl Fn(&str) -> Option<String>) -> Result<Validate, String> {
         let named = |flag: &Option<String>, name: &str| flag.clone().or_else(|| env(name));
-        let format = named(&self.format, "GOSS_FMT").map_or(Ok(Format::default()), |name| name.parse());
+        let format = named(&self.format, "GOSS_FMT").map_or_else(|| Ok(Format::default()), |name| name.parse());
         let names = match self.format_options.is_empty() {
             true => split(&env("GOSS_FMT_OPTIONS").unwrap_or_default()),
             false => self.format_options.clone(),

@@ -60,7 +60,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> Result<u8, Failure> {
-    let mut out = io::stdout().lock();
+    // Not locked: what holds the lock may not wait for facts.
+    let mut out = io::stdout();
     match &args.command {
         Command::Help => out.write_all(args::HELP.as_bytes())?,
         Command::Version => writeln!(out, "goss-check {}", env!("CARGO_PKG_VERSION"))?,

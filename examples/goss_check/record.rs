@@ -10,7 +10,7 @@ pub(crate) async fn add(
     kind: &str,
     keys: &[String],
     exclude: &[String],
-    out: &mut dyn Write,
+    out: &mut (dyn Write + Send),
 ) -> Result<(), Failure> {
     let unknown = || Failure { code: 1, message: format!("add: {kind}: nothing of such a type can be added") };
     let kind = Kind::ALL.into_iter().find(|known| known.section() == kind).ok_or_else(unknown)?;
@@ -31,7 +31,7 @@ pub(crate) async fn add(
 }
 
 /// Adds everything that goes by a name and is there.
-pub(crate) async fn autoadd(args: &Args, keys: &[String], out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) async fn autoadd(args: &Args, keys: &[String], out: &mut (dyn Write + Send)) -> Result<(), Failure> {
     let mut wanted = Suite::new();
     for key in keys {
         wanted.extend(baseline::candidates(key).resources().cloned());

@@ -22,8 +22,8 @@ mod xml;
 
 pub use error::MatchError;
 pub use functions::*;
-pub(crate) use regex::translate;
 pub use regex::{RegexError, RegexProblem};
+pub(crate) use regex::{translate, translate_within};
 
 use crate::{Compat, Value};
 use evaluate::{Actual, Evaluation, Nature};

@@ -79,10 +79,16 @@ pub enum RegexProblem {
 /// # Errors
 /// What Go refuses, and what is too large.
 pub(crate) fn translate(go: &str) -> Result<regex::Regex, RegexError> {
+    translate_within(go, SIZE_LIMIT)
+}
+
+/// [`translate`] with another limit of bytes that the compiled expression may take.
+pub(crate) fn translate_within(go: &str, size_limit: usize) -> Result<regex::Regex, RegexError> {
     let error = |problem| RegexError { pattern: go.to_owned(), problem };
     let translated = Translator::new(go).run().map_err(error)?;
     regex::RegexBuilder::new(&translated)
-        .size_limit(SIZE_LIMIT)
+        .size_limit(size_limit)
+        .dfa_size_limit(size_limit)
         .nest_limit(10 * MAX_DEPTH as u32)
         .build()
         .map_err(|_| error(RegexProblem::TooLarge))

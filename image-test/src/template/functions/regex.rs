@@ -1,20 +1,20 @@
 //! Sprig's functions of regular expressions.
 
 use super::{Cx, Registry, Text};
+use crate::matcher::translate_within;
 use crate::template::{
     context::{Context, Fault, STEPS_PER_MATCH},
     format::Sink,
     value::{Element, Val},
 };
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
 /// The memory that one compiled expression may take, in bytes.
 const MAX_PROGRAM: usize = 1 << 20;
 
 /// Compiles an expression. All expressions of templates come through here.
 pub(in crate::template) fn compile(pattern: &str) -> Result<Regex, Fault> {
-    let regex = RegexBuilder::new(pattern).size_limit(MAX_PROGRAM).dfa_size_limit(MAX_PROGRAM).build();
-    regex.map_err(|error| Fault::new(format!("this is no regular expression: {error}")))
+    translate_within(pattern, MAX_PROGRAM).map_err(|error| Fault::new(error.to_string()))
 }
 
 pub(super) fn register(registry: &mut Registry) {
