@@ -45,7 +45,8 @@ pub struct ProbeOptions {
     pub max_script: usize,
     /// Bytes of each output of a command, each file's contents and each response: 256 KiB. What is larger is unknown.
     pub max_output: usize,
-    /// Bytes of a whole answer after decompression: 64 MiB. A larger one is an error.
+    /// Bytes of a whole answer after decompression: 16 MiB, a small part of what the smallest machines have. A larger one
+    /// is an error.
     pub max_answer: usize,
     /// Time for the script; unless set, two minutes and the timeouts of all that it runs.
     pub timeout: Option<Duration>,
@@ -53,7 +54,7 @@ pub struct ProbeOptions {
 
 impl Default for ProbeOptions {
     fn default() -> Self {
-        Self { max_stdout: None, max_script: 96 << 10, max_output: 256 << 10, max_answer: 64 << 20, timeout: None }
+        Self { max_stdout: None, max_script: 96 << 10, max_output: 256 << 10, max_answer: 16 << 20, timeout: None }
     }
 }
 
