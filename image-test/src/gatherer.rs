@@ -133,7 +133,7 @@ fn is_loopback(address: &str) -> bool {
 /// Facts that were found out before.
 #[async_trait]
 impl Gather for Facts {
-    async fn gather(&self, _wanted: &Wanted) -> Result<Facts> {
+    async fn gather(&self, _wanted: &Wanted) -> Result<Self> {
         Ok(self.clone())
     }
     /// What was seen does not change.

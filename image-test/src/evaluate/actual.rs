@@ -115,7 +115,7 @@ pub(super) fn of<'a>(resource: &'a Resource, attribute: Attribute, facts: &'a Fa
     }
 }
 
-fn list<'a>(items: impl IntoIterator<Item = &'a String>) -> Actual<'static> {
+fn list<'a, 'b>(items: impl IntoIterator<Item = &'a String>) -> Actual<'b> {
     Actual::Strings(items.into_iter().cloned().collect())
 }
 
@@ -159,7 +159,7 @@ fn mount(mount: &MountFacts, attribute: Attribute, compat: Compat) -> Actual<'_>
     match attribute {
         Exists => true.into(),
         Opts => list(&mount.opts),
-        VfsOpts => Actual::of(Some(&mount.vfs_opts), |opts| list(opts)),
+        VfsOpts => Actual::of(Some(&mount.vfs_opts), list),
         Source => mount.source.as_str().into(),
         Filesystem => mount.filesystem.as_str().into(),
         Usage => Actual::of(mount.usage.as_ref(), |percent| match percent {
@@ -184,7 +184,7 @@ fn service<'a>(facts: &'a Facts, name: &str, attribute: Attribute) -> Actual<'a>
     match attribute {
         Enabled => Actual::of(Some(&service.enabled), |enabled| (*enabled).into()),
         Running => Actual::of(Some(&service.running), |running| (*running).into()),
-        Runlevels => Actual::of(Some(&service.runlevels), |levels| list(levels)),
+        Runlevels => Actual::of(Some(&service.runlevels), list),
         other => no_such(other),
     }
 }

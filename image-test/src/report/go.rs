@@ -97,7 +97,7 @@ impl<F: Formatter> Formatter for GoFormatter<F> {
         for piece in fragment.split_inclusive(escaped) {
             match piece.chars().next_back().filter(|last| escaped(*last)) {
                 Some(last) => {
-                    writer.write_all(piece[..piece.len() - last.len_utf8()].as_bytes())?;
+                    writer.write_all(&piece.as_bytes()[..piece.len() - last.len_utf8()])?;
                     write!(writer, "\\u{:04x}", u32::from(last))?;
                 }
                 None => writer.write_all(piece.as_bytes())?,
