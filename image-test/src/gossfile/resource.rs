@@ -191,9 +191,7 @@ impl Reader<'_> {
             let message = format!("`{attribute}: []` expects nothing");
             self.lints.push(Lint::new(&node.position, severity, LintCode::EmptyList, message));
             // Goss leaves out only what it reads line by line; of all else it reports that nothing is missing.
-            if attribute.is_reader() {
-                return Ok(None);
-            }
+            return Ok((!attribute.is_reader()).then(|| Matcher::Has(vec![])));
         }
         let matcher = self.number(attribute, node, Matcher::from_value(&node.to_value()));
         let problem = self.problem(attribute, node, &matcher);
