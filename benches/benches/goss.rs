@@ -81,7 +81,8 @@ fn main() -> Result<()> {
 /// Our checker, optimised as this bench is.
 fn build() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let build = ["build", "--quiet", "--release", "--package", "examples", "--example", "goss-check"];
+    let build =
+        ["build", "--quiet", "--release", "--package", "examples", "--features", "network", "--example", "goss-check"];
     if !Command::new(cargo).args(build).current_dir(env!("CARGO_MANIFEST_DIR")).status()?.success() {
         return Err("goss-check does not build".into());
     }

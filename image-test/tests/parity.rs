@@ -36,7 +36,8 @@ fn goss() -> Option<PathBuf> {
 
 /// Our checker, built as it is now.
 fn ours() -> PathBuf {
-    let build = ["build", "--quiet", "--package", "examples", "--example", "goss-check"];
+    // As the tests of the workspace are built, so that there is nothing left to build then.
+    let build = ["build", "--quiet", "--workspace", "--features", "examples/network", "--example", "goss-check"];
     let status = Command::new(env!("CARGO")).args(build).current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
     assert!(status.success(), "goss-check does not build");
     // We are `target/debug/deps/parity-*`, it is `target/debug/examples/goss-check`.
@@ -56,7 +57,12 @@ fn by_flavour(cases: &[Case]) -> BTreeMap<&str, Vec<&Case>> {
 }
 
 fn run(sandbox: &Sandbox, case: &Case, checker: &str, further: &[&str]) -> Run {
-    Run::of(&sandbox.run(&case.command(checker, further), &case.env, &case.input).unwrap())
+    let run = || Run::of(&sandbox.run(&case.command(checker, further), &case.env, &case.input).unwrap());
+    if checker == "goss" && case.name.starts_with("panic-") {
+        // Its panic races with its report: it may end first with any exit code and without a word of the panic.
+        return (0..50).map(|_| run()).find(|run| run.exit == 2).expect("goss panics here");
+    }
+    run()
 }
 
 #[test]

@@ -8,6 +8,7 @@ mount --bind "$root" "$root"
 cd "$root"
 mkdir -p proc dev tmp mnt/small mnt/plain mnt/twice run sys
 mount -t proc -o nosuid,nodev,noexec proc proc
+mount -t sysfs -o ro,nosuid,nodev,noexec sysfs sys
 mount -t tmpfs -o size=64k,mode=755,nosuid devices dev
 mount -t tmpfs -o size=1m,mode=1777,nosuid,noexec small mnt/small
 mount -t tmpfs -o size=4m,ro plain mnt/plain

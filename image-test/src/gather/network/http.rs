@@ -6,7 +6,7 @@ use crate::{
     gather::Root,
 };
 use reqwest::{
-    Certificate, Client, Identity, Method, Proxy,
+    Certificate, Client, ClientBuilder, Identity, Method, Proxy,
     header::{HeaderMap, HeaderName, HeaderValue, TRAILER, TRANSFER_ENCODING},
     redirect::Policy,
 };
@@ -46,7 +46,15 @@ async fn send(wanted: &HttpRequest, limit: u64) -> Result<Response, String> {
     Ok(Response { status, headers: headers.as_str().into(), body: body.into() })
 }
 
+/// A system without certificate authorities trusts nobody; it can still ask without TLS.
 fn client(wanted: &HttpRequest) -> Result<Client, String> {
+    match builder(wanted)?.build() {
+        Err(_) if wanted.ca_file.is_none() => builder(wanted)?.tls_certs_only([]).build().map_err(described),
+        built => built.map_err(described),
+    }
+}
+
+fn builder(wanted: &HttpRequest) -> Result<ClientBuilder, String> {
     let redirections = if wanted.no_follow_redirects { Policy::none() } else { Policy::limited(MOST_REDIRECTIONS) };
     let mut client = Client::builder()
         .user_agent(USER_AGENT)
@@ -67,7 +75,7 @@ fn client(wanted: &HttpRequest) -> Result<Client, String> {
     if let Some(proxy) = &wanted.proxy {
         client = client.proxy(Proxy::all(proxy).map_err(described)?);
     }
-    client.build().map_err(described)
+    Ok(client)
 }
 
 fn pem(path: &str) -> Result<Vec<u8>, String> {
