@@ -28,4 +28,6 @@ mod documents {
     mod provisioner {}
     #[doc = include_str!("../../docs/guide/recovery.md")]
     mod recovery {}
+    #[doc = include_str!("../../docs/guide/testing.md")]
+    mod testing {}
 }
