@@ -125,7 +125,7 @@ async fn overwriting_others_values_fails() {
 
 /// A rig that does not show the values that its pipeline changes.
 #[derive(Debug)]
-struct Hidden(FakeCloud);
+struct Hidden(Arc<dyn Rig>);
 
 impl Rig for Hidden {
     fn pipeline(&self) -> Pipeline {
@@ -140,11 +140,14 @@ impl Rig for Hidden {
     fn overwrite(&self, id: &str, value: Value) -> bool {
         self.0.overwrite(id, value)
     }
+    fn snapshot(&self) -> Option<Arc<dyn Rig>> {
+        self.0.snapshot().map(|copy| Arc::new(Self(copy)) as Arc<dyn Rig>)
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_case_that_tries_nothing_fails() {
-    let hidden = || -> Arc<dyn Rig> { Arc::new(Hidden(FakeCloud::default())) };
+    let hidden = || -> Arc<dyn Rig> { Arc::new(Hidden(Arc::new(FakeCloud::default()))) };
     let tried = lifecycle::others_changes_are_left_alone(&hidden).await;
     says(tried, "every crash", "nothing to try at any of them");
 }
