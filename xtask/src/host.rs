@@ -75,10 +75,12 @@ const BOOT: [Need; 2] = [
     ),
 ];
 /// Independent programs that the tests compare with.
-const JUDGES: [Need; 5] = [
+const JUDGES: [Need; 7] = [
+    Need::program("curl", "curl", "ask for URLs from a machine"),
     Need::program("dosfstools", "fsck.vfat", "check EFI partitions"),
     Need::program("e2fsprogs", "e2fsck", "check file systems"),
     Need::program("fdisk", "sfdisk", "check partition tables"),
+    Need::program("iproute2", "ip", "ask for network interfaces"),
     Need::program("mtools", "mcopy", "put test disks together without our own writer"),
     Need::program("qemu-utils", "qemu-img", "check disk images"),
 ];
