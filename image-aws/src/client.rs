@@ -128,46 +128,62 @@ pub async fn identity(provider: &dyn ClientProvider, place: &Place) -> Result<Sc
 
 /// Makes the clients of the services.
 #[derive(Clone, Debug)]
-pub(crate) struct Clients(Arc<dyn ClientProvider>);
+pub(crate) struct Clients {
+    provider: Arc<dyn ClientProvider>,
+    #[cfg(feature = "ssm")]
+    watches: crate::ssm::Watches,
+}
 
 impl Clients {
     pub(crate) fn new(provider: Arc<dyn ClientProvider>) -> Self {
-        Self(provider)
+        Self {
+            provider,
+            #[cfg(feature = "ssm")]
+            watches: crate::ssm::Watches::default(),
+        }
     }
 
     pub(crate) fn provider(&self) -> &dyn ClientProvider {
-        &*self.0
+        &*self.provider
+    }
+
+    /// Who looks at the commands and agents of a place: one for all clones of these clients.
+    #[cfg(feature = "ssm")]
+    pub(crate) fn watch(&self, place: &Place) -> Arc<crate::ssm::Watch> {
+        // With clients of its own, which know of no watch: nothing holds itself.
+        let watch = || crate::ssm::Watch::new(Self::new(Arc::clone(&self.provider)), place.clone());
+        self.watches.of(place, watch)
     }
 
     /// For calls that may be repeated: the SDK retries them.
     #[cfg(feature = "ec2")]
     pub(crate) async fn ec2(&self, place: &Place) -> Result<aws_sdk_ec2::Client> {
-        Ok(aws_sdk_ec2::Client::new(&self.0.config(place).await?))
+        Ok(aws_sdk_ec2::Client::new(&self.provider.config(place).await?))
     }
 
     /// For calls that create: the SDK makes them once. A retry whose first reply was lost meets what the first one made,
     /// and its refusal would read as if nothing existed.
     #[cfg(feature = "ec2")]
     pub(crate) async fn ec2_once(&self, place: &Place) -> Result<aws_sdk_ec2::Client> {
-        Ok(aws_sdk_ec2::Client::new(&once(&self.0.config(place).await?)))
+        Ok(aws_sdk_ec2::Client::new(&once(&self.provider.config(place).await?)))
     }
 
     /// For calls that may be repeated.
     #[cfg(feature = "ssm")]
     pub(crate) async fn ssm(&self, place: &Place) -> Result<aws_sdk_ssm::Client> {
-        Ok(aws_sdk_ssm::Client::new(&self.0.config(place).await?))
+        Ok(aws_sdk_ssm::Client::new(&self.provider.config(place).await?))
     }
 
     /// For calls that create; see [`ec2_once`](Self::ec2_once).
     #[cfg(feature = "ssm")]
     pub(crate) async fn ssm_once(&self, place: &Place) -> Result<aws_sdk_ssm::Client> {
-        Ok(aws_sdk_ssm::Client::new(&once(&self.0.config(place).await?)))
+        Ok(aws_sdk_ssm::Client::new(&once(&self.provider.config(place).await?)))
     }
 
     /// For all calls of the EBS direct APIs, which are idempotent.
     #[cfg(feature = "ebs-direct")]
     pub(crate) async fn ebs(&self, place: &Place) -> Result<aws_sdk_ebs::Client> {
-        Ok(aws_sdk_ebs::Client::new(&self.0.config(place).await?))
+        Ok(aws_sdk_ebs::Client::new(&self.provider.config(place).await?))
     }
 }
 
