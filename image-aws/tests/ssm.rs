@@ -404,6 +404,9 @@ async fn a_restart_is_over_when_another_boot_answers() {
     assert_eq!(fs::read_to_string(stub.path("boot_id")).unwrap(), "boot-2\n");
     assert_eq!(machine.run(&cx, "echo up").await.unwrap(), "up\n");
 
+    // A guard is to be kept that the restart has removed.
+    stub.faults().lost_replies = 1;
+    assert_eq!(machine.run(&cx, "echo up").await.unwrap(), "up\n");
     // One that nobody announced: the first command does not run on what it was not meant for.
     stub.boot("boot-3");
     let place = stub.path("ran");

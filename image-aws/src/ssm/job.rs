@@ -3,7 +3,7 @@
 use super::{
     channel::{Channel, Left, Trace},
     frame::Frame,
-    reply::Head,
+    reply::{Head, Payload},
     request::{Parcel, Request},
     script::{INLINE, Keeping, PIECE, Packed, Script},
 };
@@ -22,6 +22,9 @@ const ABREAST: usize = 4;
 const IN_MEMORY: u64 = 8 * 1024 * 1024;
 /// The longest a command may run: the agent's own limit, less the time to pack the output.
 const LONGEST: Duration = Duration::from_secs(172_800 - 600);
+/// Packed bytes that are unpacked at a time, and bytes of output that events are given at a time.
+const MORSEL: usize = 256;
+const LINE: usize = 8 * 1024;
 /// How long the service is asked to end a command that nobody waits for any more.
 const ENDING: Duration = Duration::from_secs(20);
 
@@ -244,13 +247,13 @@ impl Link {
     async fn fetch(&self, cx: &Context, job: &Job, token: &str, head: &Head, first: Vec<u8>) -> Result<ExecOutput> {
         let boot = self.boot();
         let (mut payload, mut output) = (head.payload(), Received::new(cx, job, head).await?);
-        output.take(&payload.push(&first)?).await?;
+        output.unpack(&mut payload, &first).await?;
         let pages: Vec<u64> = (1..head.pages()).collect();
         for some in pages.chunks(ABREAST) {
             let scripts = some.iter().map(|page| Script::page(token, *page)).collect();
             for frame in self.ask_all(scripts, &boot.id).await? {
                 let frame = self.expect(frame, &["page"])?;
-                output.take(&payload.push(&frame.body)?).await?;
+                output.unpack(&mut payload, &frame.body).await?;
             }
             let fetched = some.last().map_or(1, |page| page + 1);
             cx.progress(fetched, Some(head.pages()), "pages of output fetched");
@@ -293,13 +296,21 @@ impl Received {
         Ok(Self { out_left: head.out_bytes, out, err: vec![], lines })
     }
 
+    /// A page may unpack to a thousand times its size, so it is taken in morsels.
+    async fn unpack(&mut self, payload: &mut Payload, page: &[u8]) -> Result<()> {
+        for morsel in page.chunks(MORSEL) {
+            self.take(&payload.push(morsel)?).await?;
+        }
+        Ok(())
+    }
+
     async fn take(&mut self, bytes: &[u8]) -> Result<()> {
         let middle = usize::try_from(self.out_left).unwrap_or(usize::MAX).min(bytes.len());
         let (out, err) = bytes.split_at(middle);
         self.out_left -= out.len() as u64;
         if let Some([out_lines, err_lines]) = &mut self.lines {
-            out_lines.push(out);
-            err_lines.push(err);
+            out.chunks(LINE).for_each(|piece| out_lines.push(piece));
+            err.chunks(LINE).for_each(|piece| err_lines.push(piece));
         }
         self.err.extend_from_slice(err);
         match &mut self.out {

@@ -42,9 +42,10 @@ for token in $forget; do
     rm -rf "/run/golden-image.$token"
 done
 for token in $retire; do
-    : >"/run/golden-image.$token/over"
+    # After a restart there is nothing; and a redirection that fails would end the shell, were it one of `:`.
+    true >"/run/golden-image.$token/over"
     drop "$token"
-done
+done 2>/dev/null
 
 read -r booted </proc/sys/kernel/random/boot_id || fail 'the boot id cannot be read'
 if [ -n "$boot" ] && [ "$boot" != "$booted" ]; then

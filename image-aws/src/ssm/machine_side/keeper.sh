@@ -19,7 +19,7 @@ kill_command() {
 reply() {
     mv reply.new reply
     while :; do
-        : >idle
+        true >idle
         sleep 1800
         [ ! -e idle ] || break
     done
@@ -27,9 +27,11 @@ reply() {
     exit
 }
 
+# Room is made first: mostly it is what is missing.
 fail() {
-    printf 'golden-image 1 %s failed %s\n\nend %s\n' "$token" "$*" "$token" >reply.new
     kill_session $$ $$
+    rm -f request unpacked stdin out err payload
+    printf 'golden-image 1 %s failed %s\n\nend %s\n' "$token" "$*" "$token" >reply.new
     reply
 }
 
@@ -53,27 +55,33 @@ chmod 0444 script stdin
 # command which writes without end neither fills the machine nor stops. By cat(1) under a limit of the file's size, because
 # head(1) holds back what it has read.
 collect() {
+    kept=1
     if [ "$2" = -1 ]; then
-        cat >"$1" || : >"$1.lost"
+        cat >"$1" || kept=0
     else
         (
             ulimit -f "$(($2 / 512 + 1))"
             exec cat >"$1"
-        ) || [ "$(wc -c <"$1")" -gt "$2" ] || : >"$1.lost"
+        ) || [ "$(wc -c <"$1")" -gt "$2" ] || kept=0
     fi
     cat >/dev/null
-    : >"$1.done"
+    # Without room for either of these, the output counts as cut.
+    if [ $kept = 1 ]; then
+        true >"$1.done"
+    else
+        true >"$1.lost"
+    fi
 }
 collect out "$out_limit" <out.pipe 3<&- &
 collect err "$err_limit" <err.pipe 3<&- &
 (
     sleep "$seconds"
-    [ -e ended ] || : >overdue
+    [ -e ended ] || true >overdue
     kill_command
 ) 3<&- &
 (
     cat <&3 >/dev/null
-    : >"$guard/over"
+    true >"$guard/over"
     kill_command
 ) &
 exec 3<&-
@@ -83,7 +91,7 @@ exec 3<&-
 setsid -f -w sh -c 'exec env -i sh ./launch "$0" <stdin >out.pipe 2>err.pipe 8<script' "$guard" 2>setsid.err
 status=$?
 # From here on, time is not the command's, and what it left running stays.
-: >ended
+true >ended
 state=done
 if [ -e overdue ]; then
     state=overdue

@@ -5,6 +5,7 @@ held=
 
 # For whoever waits, now or later.
 refuse() {
+    rm -f "$work/request" "$work"/piece.*
     printf 'golden-image 1 %s failed %s\n\nend %s\n' "$nonce" "$*" "$nonce" >"$work/reply.new"
     mv "$work/reply.new" "$work/reply"
 }
