@@ -46,17 +46,31 @@ fn number(value: f64, lowest: i32, exponent_text: fn(i32) -> String) -> String {
 /// The value has keys that are no strings, which none of ours has.
 pub(super) fn json(value: &impl Serialize, html: bool, indent: Option<&str>) -> io::Result<String> {
     let mut bytes = vec![];
+    write_json(&mut bytes, value, html, indent)?;
+    String::from_utf8(bytes).map_err(io::Error::other)
+}
+
+/// Writes what [`json`] gives.
+///
+/// # Errors
+/// As [`json`], and those of the writer.
+pub(super) fn write_json(
+    out: &mut impl io::Write,
+    value: &impl Serialize,
+    html: bool,
+    indent: Option<&str>,
+) -> io::Result<()> {
     match indent {
         None => {
             let formatter = GoFormatter { inner: CompactFormatter, html };
-            value.serialize(&mut Serializer::with_formatter(&mut bytes, formatter))?;
+            value.serialize(&mut Serializer::with_formatter(out, formatter))?;
         }
         Some(indent) => {
             let formatter = GoFormatter { inner: PrettyFormatter::with_indent(indent.as_bytes()), html };
-            value.serialize(&mut Serializer::with_formatter(&mut bytes, formatter))?;
+            value.serialize(&mut Serializer::with_formatter(out, formatter))?;
         }
     }
-    String::from_utf8(bytes).map_err(io::Error::other)
+    Ok(())
 }
 
 /// Another formatter, with the numbers and escapes of Go.
