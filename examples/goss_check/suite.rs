@@ -4,7 +4,7 @@ use crate::{Failure, args::Args};
 use image_test::{Suite, gossfile::Loader};
 use std::{
     fs,
-    io::{self, Read, Write},
+    io::{self, BufWriter, Read, Write},
     path::Path,
 };
 
@@ -28,7 +28,10 @@ pub(crate) fn load(args: &Args) -> Result<Suite, Failure> {
         loader.load(&args.gossfile)
     };
     let loaded = loaded.map_err(Failure::config)?;
-    loaded.lints.iter().try_for_each(|lint| writeln!(io::stderr(), "{lint}"))?;
+    // Without a buffer, standard error is written to once for each piece of a line.
+    let mut stderr = BufWriter::new(io::stderr().lock());
+    loaded.lints.iter().try_for_each(|lint| writeln!(stderr, "{lint}"))?;
+    stderr.flush()?;
     Ok(loaded.suite)
 }
 
