@@ -11,6 +11,9 @@ use crate::facts::{CommandWanted, Fact, Facts, PackageManager, Wanted};
 use std::{path::Path, thread::available_parallelism};
 use tokio::task::spawn_blocking;
 
+/// As many commands as goss runs at once: most of what a check calls waits for something.
+const MOST_COMMANDS: usize = 50;
+
 /// As many connections, names and requests as are under way at once.
 const MOST_REQUESTS: usize = 50;
 
@@ -32,7 +35,7 @@ pub async fn live(wanted: &Wanted, options: &Options) -> Facts {
     let http = |request| network::request(request, limit);
     let (mut facts, commands, addrs, dns, http) = tokio::join!(
         local(wanted, options, cores),
-        each(wanted.commands.clone(), cores, command),
+        each(wanted.commands.clone(), MOST_COMMANDS, command),
         each(wanted.addrs.clone(), MOST_REQUESTS, network::connect),
         each(wanted.dns.clone(), MOST_REQUESTS, network::resolve),
         each(wanted.http.clone(), MOST_REQUESTS, http),
