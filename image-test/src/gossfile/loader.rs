@@ -331,7 +331,7 @@ impl Session<'_> {
         let problem = |problem| GossfileError::new(Fault::Include { pattern: include.pattern.clone(), problem }, None);
         let most = self.loader.limits.files;
         let paths = glob(base, &include.pattern, most).map_err(|error| match error {
-            GlobError::Syntax => problem("is not a valid pattern"),
+            GlobError::Syntax(_) => problem("is not a valid pattern"),
             GlobError::TooMany(most) => GossfileError::new(Fault::Limit { what: "files", most: most as u64 }, None),
         })?;
         if paths.is_empty() {
