@@ -148,8 +148,10 @@ fn file(file: &FileFacts, attribute: Attribute) -> Actual<'_> {
             None => Actual::Error("it is not a symbolic link".into()),
         },
         Filetype => file.filetype.as_str().into(),
-        Contents if file.filetype == "directory" => Actual::Error("it is a directory, which has no contents".into()),
-        Contents => Actual::of(file.contents.as_ref(), Actual::text),
+        Contains | Contents if file.filetype == "directory" => {
+            Actual::Error("it is a directory, which has no contents".into())
+        }
+        Contains | Contents => Actual::of(file.contents.as_ref(), Actual::text),
         Size => i64::try_from(file.size).unwrap_or(i64::MAX).into(),
         Md5 => Actual::of(file.md5.as_ref(), |digest| digest.as_str().into()),
         Sha256 => Actual::of(file.sha256.as_ref(), |digest| digest.as_str().into()),

@@ -168,6 +168,7 @@ fn every_attribute_holds_and_fails() {
         (File, "/etc/passwd", Gid, 42.into(), 0.into()),
         (File, "/link", LinkedTo, "passwd".into(), "/etc/passwd".into()),
         (File, "/etc/passwd", Filetype, "file".into(), "symlink".into()),
+        (File, "/etc/passwd", Contains, Matcher::HavePatterns(strings(&["root"])), "root".into()),
         (File, "/etc/passwd", Contents, Matcher::HavePatterns(strings(&["/^root/"])), "root".into()),
         (File, "/etc/passwd", Size, 12.into(), 13.into()),
         (File, "/etc/passwd", Md5, "m".into(), "M".into()),
