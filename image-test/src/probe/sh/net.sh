@@ -32,7 +32,9 @@ port() {
     case $1 in
     *[!0-9]*)
         while read -r name at aliases; do
-            case $at:" $name ${aliases%%#*} " in [0-9]*/tcp:*" $1 "*) number=${at%/tcp} ;; esac
+            for alias in "$name" ${aliases%%#*}; do
+                case $at:$alias in [0-9]*/tcp:"$1") number=${at%/tcp} ;; esac
+            done
         done 2>/dev/null </etc/services
         ;;
     esac
