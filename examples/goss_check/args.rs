@@ -1,7 +1,7 @@
 //! The command line: goss's names and environment variables, and a few of our own.
 
 use image_test::{
-    Compat,
+    Compat, PackageManager,
     report::{Format, Options},
 };
 use lexopt::{Arg, Parser, ValueExt};
@@ -51,6 +51,16 @@ pub(crate) struct Args {
     pub compat: Compat,
     pub strict: bool,
     pub command: Command,
+}
+
+impl Args {
+    /// The package manager that is asked for. As in goss, one that is not known is no error: the distribution's is taken.
+    pub(crate) fn package_manager(&self) -> Option<PackageManager> {
+        let package = self.package.as_deref()?;
+        // Goss has this word in its documentation only.
+        let is_known = self.compat == Compat::Fixed || package != "deb";
+        package.parse().ok().filter(|_| is_known)
+    }
 }
 
 /// What is looked at.
@@ -340,6 +350,20 @@ mod tests {
         ] {
             let error = args(line, &[]).unwrap_err();
             assert!(error.contains(message), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_package_manager_that_is_not_known_is_that_of_the_distribution() {
+        for (line, expected) in [
+            ("v", None),
+            ("--package rpm v", Some(PackageManager::Rpm)),
+            ("--package yum v", None),
+            ("--package deb v", Some(PackageManager::Dpkg)),
+            ("--package deb --compat goss v", None),
+            ("--package apk --compat goss v", Some(PackageManager::Apk)),
+        ] {
+            assert_eq!(args(line, &[]).unwrap().package_manager(), expected, "{line}");
         }
     }
 

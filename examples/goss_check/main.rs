@@ -87,8 +87,7 @@ fn snapshot(path: &Path) -> Result<Facts, Failure> {
 /// What finds facts out, by what is looked at.
 fn gatherer(args: &Args) -> Result<Box<dyn Gather>, Failure> {
     let mut options = Options::default();
-    // As goss does, one that is not known is looked for.
-    options.package_manager = args.package.as_deref().and_then(|name| name.parse().ok());
+    options.package_manager = args.package_manager();
     Ok(match &args.target {
         Target::Here => Box::new(LiveGatherer::new(options)),
         Target::Root(root) => Box::new(RootfsGatherer::new(root, options)),

@@ -13,6 +13,7 @@ mod gatherer;
 pub mod gossfile;
 pub mod hygiene;
 pub mod matcher;
+mod pattern;
 mod position;
 pub mod probe;
 pub mod report;

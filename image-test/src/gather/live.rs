@@ -8,7 +8,7 @@ use super::{
     running, services,
 };
 use crate::facts::{CommandWanted, Fact, Facts, PackageManager, Wanted};
-use std::{path::Path, thread::available_parallelism};
+use std::{collections::BTreeMap, path::Path, thread::available_parallelism};
 use tokio::task::spawn_blocking;
 
 /// As many commands as goss runs at once: most of what a check calls waits for something.
@@ -56,7 +56,13 @@ async fn local(wanted: &Wanted, options: &Options, cores: usize) -> Facts {
         running::services(system.init, &wanted.services, cores),
         async {
             let is_wanted = system.manager.unwrap_or(PackageManager::Rpm) == PackageManager::Rpm;
-            if is_wanted && !wanted.packages.is_empty() { Some(running::rpm(&wanted.packages).await) } else { None }
+            if !is_wanted || wanted.packages.is_empty() {
+                None
+            } else if packages::is_absent(&system.root, PackageManager::Rpm) {
+                Some(Ok(BTreeMap::new()))
+            } else {
+                Some(running::rpm(&wanted.packages).await)
+            }
         },
         running::name_owners(&mut facts.files),
     );

@@ -111,7 +111,7 @@ fn response(stdout: &[u8]) -> Result<Response, String> {
     let (headers, body) = content.split_at_checked(length).ok_or_else(malformed)?;
     let headers = String::from_utf8_lossy(headers).replace("\r\n", "\n");
     let block = headers.trim_end().rsplit("\n\n").next().unwrap_or_default();
-    let mut lines: Vec<String> = block.lines().skip(1).filter_map(header).collect();
+    let mut lines: Vec<String> = block.lines().skip(1).filter_map(header).filter(|line| !is_framing(line)).collect();
     lines.sort();
     let status = status.parse().ok().filter(|status| *status > 0).ok_or_else(malformed)?;
     Ok(Response { status, headers: Text::from(lines.join("\n").as_str()), body: Text::from(body.to_vec()) })
@@ -127,14 +127,21 @@ fn header(line: &str) -> Option<String> {
     Some(format!("{}: {}", parts.collect::<Vec<_>>().join("-"), value.trim()))
 }
 
+/// Whether a header says how the body was sent, which is no part of the answer.
+fn is_framing(line: &str) -> bool {
+    ["Transfer-Encoding: ", "Trailer: "].iter().any(|name| line.starts_with(name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_last_response_counts() {
-        let (first, last) =
-            ("HTTP/1.1 302 Found\r\nLocation: /b\r\n\r\n", "HTTP/2 200\r\nx-b: 2\r\ncontent-type: c\r\n\r\n");
+        let (first, last) = (
+            "HTTP/1.1 302 Found\r\nLocation: /b\r\n\r\n",
+            "HTTP/2 200\r\nx-b: 2\r\ncontent-type: c\r\ntransfer-encoding: chunked\r\n\r\n",
+        );
         let text = format!("{first}{last}body\n\n\n200 {}", first.len() + last.len());
         let response = response(text.as_bytes()).unwrap();
         assert_eq!(response.status, 200);

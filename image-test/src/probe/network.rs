@@ -74,6 +74,11 @@ impl<'a> Question<'a> {
         right.then(|| Self { kind, host, server, seconds: seconds(wanted.timeout) })
     }
 
+    /// What is looked for in the hosts file.
+    pub(super) fn own_host(&self) -> Option<&'a str> {
+        self.server.is_none().then_some(self.host)
+    }
+
     /// Functions of the script and their arguments behind the index.
     pub(super) fn calls(&self) -> Vec<(&'static str, Vec<String>)> {
         let Some((server, port)) = self.server else {
@@ -97,7 +102,10 @@ impl<'a> Question<'a> {
     fn resolution(&self, records: &Records<'_>, index: usize) -> Result<Resolution, String> {
         let mut addrs = BTreeSet::new();
         match (self.server, self.kind) {
-            (None, _) => addrs = ahosts(Ran::parse(records.get(Kind::Resolve, index), NAMES)?)?,
+            (None, _) => match own_addresses(records, self.host) {
+                own if own.is_empty() => addrs = ahosts(Ran::parse(records.get(Kind::Resolve, index), NAMES)?)?,
+                own => addrs.extend(own),
+            },
             (Some(_), Some(kind)) => addrs.extend(answers(records.get(Kind::Query, index), kind)?),
             (Some(_), None) => {
                 addrs.extend(answers(records.get(Kind::Query, index), "A")?);
@@ -120,6 +128,17 @@ fn reverse(address: IpAddr) -> String {
             digits.chars().rev().fold(String::new(), |name, digit| format!("{name}{digit}.")) + "ip6.arpa"
         }
     }
+}
+
+/// What the hosts file of the machine says of a name, which the C library does not give in full.
+fn own_addresses(records: &Records<'_>, host: &str) -> Vec<String> {
+    let text = records.find(Kind::Hosts, 0).and_then(Result::ok).unwrap_or_default();
+    let end = text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
+    let (sources, hosts) = text.split_at(end);
+    if !parse::hosts_come_first(sources) {
+        return vec![];
+    }
+    parse::hosts(hosts, host).iter().map(ToString::to_string).collect()
 }
 
 /// The addresses in the output of `getent ahosts`, which has the same code for a name that does not exist and for a

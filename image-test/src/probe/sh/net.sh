@@ -26,8 +26,25 @@ interface() {
     record interface "$1" "$v"
 }
 
-# A connection: index, seconds, host, port, local address.
+# The number of a TCP port that may be the name of a service: port, its number where there is no file that knows better.
+port() {
+    number=''
+    case $1 in
+    *[!0-9]*)
+        while read -r name at aliases; do
+            for alias in "$name" ${aliases%%#*}; do
+                case $at:$alias in [0-9]*/tcp:"$1") number=${at%/tcp} ;; esac
+            done
+        done 2>/dev/null </etc/services
+        ;;
+    esac
+    if [ -z "$number" ]; then number=${2:-$1}; fi
+}
+
+# A connection: index, seconds, host, port, local address, the number that the port is known to have.
 address() {
+    port "$4" "$6"
+    set -- "$1" "$2" "$3" "$number" "$5"
     if [ -z "$5" ] && have bash; then
         run "$2" 4096 bash -c ': 3<>"/dev/tcp/$1/$2"' bash "$3" "$4"
     elif have curl; then
@@ -45,6 +62,13 @@ address() {
         ran='!there is no bash, curl or nc'
     fi
     record address "$1" "$ran"
+}
+
+# The sources of names, then the lines of the hosts file that may have one of the names.
+hosts() {
+    sources=$(filter '^hosts:' 2>/dev/null </etc/nsswitch.conf)
+    v="=${sources%%"$nl"*}$nl$(filter -iF "$@" 2>/dev/null </etc/hosts)"
+    record hosts 0 "$v"
 }
 
 # A name for the system's resolver: index, seconds, host.

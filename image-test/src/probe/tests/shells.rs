@@ -3,7 +3,7 @@
 use super::*;
 
 /// Every shell there is; BusyBox with a directory that holds nothing but its applets.
-fn shells() -> Vec<(Host, Option<tempfile::TempDir>)> {
+pub(super) fn shells() -> Vec<(Host, Option<tempfile::TempDir>)> {
     let mut shells = vec![];
     for shell in ["/bin/sh", "/bin/dash", "/bin/bash", "/bin/mksh"] {
         if Path::new(shell).exists() {
@@ -93,6 +93,7 @@ async fn facts_are_those_of_independent_tools() {
     for unknown in ["~nobody-here/x", "a\0b"] {
         assert!(matches!(facts.files[unknown], Fact::Unknown(_)), "{unknown:?}: {:?}", facts.files[unknown]);
     }
+    assert_eq!(facts.below_files, BTreeSet::from([directory.path().join("plain/none").display().to_string()]));
     let exited = |status, stdout: &str, stderr: &str| {
         Fact::Known(CommandResult::Exited { status, stdout: stdout.into(), stderr: stderr.into() })
     };
@@ -308,6 +309,8 @@ async fn the_probe_agrees_with_the_local_gatherer() {
     let live = crate::gather::live(&wanted, &crate::gather::Options::default()).await;
     compare(&probed.commands, &live.commands);
     compare(&probed.files, &live.files);
+    assert_eq!(probed.below_files, live.below_files);
+    compare(&probed.dns, &live.dns);
     compare(&probed.groups, &live.groups);
     compare(&probed.interfaces, &live.interfaces);
     compare(&probed.kernel_params, &live.kernel_params);
