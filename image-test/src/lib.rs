@@ -22,6 +22,7 @@ pub mod suite;
 pub mod template;
 mod validator;
 mod value;
+mod wildcard;
 mod yaml;
 
 pub use compat::Compat;
