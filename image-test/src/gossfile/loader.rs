@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Compat, Kind, Position, Suite, Value,
-    template::{self, Data},
+    template::{Data, Renderer},
     yaml::{Content, Document, Key, Node, Origin, parse},
 };
 use std::{
@@ -144,7 +144,8 @@ impl Loader {
 
     fn session(&self) -> Result<Session<'_>, GossfileError> {
         let data = Data { vars: self.vars()?, env: self.env.clone() };
-        Ok(Session { loader: self, data, suite: Suite::new(), lints: vec![], files: 0, bytes: 0, open: vec![] })
+        let templates = Renderer::new(&data);
+        Ok(Session { loader: self, templates, suite: Suite::new(), lints: vec![], files: 0, bytes: 0, open: vec![] })
     }
 
     /// What templates see: files, then inline texts, then single variables.
@@ -192,7 +193,8 @@ fn too_large(limits: Limits) -> Fault {
 /// One load.
 struct Session<'a> {
     loader: &'a Loader,
-    data: Data,
+    /// Keeps what a file sets in the variables for the files after it.
+    templates: Renderer,
     suite: Suite,
     lints: Vec<Lint>,
     files: usize,
@@ -244,7 +246,7 @@ impl Session<'_> {
 
     fn text(&mut self, text: &str, name: &str, base: &Path) -> Result<(), GossfileError> {
         let limits = self.loader.limits;
-        let rendered = template::render(text, name, &self.data)?;
+        let rendered = self.templates.render(text, name)?;
         let size = rendered.text.len() as u64;
         self.bytes += size;
         if size > limits.file_bytes {
