@@ -8,6 +8,8 @@ mod compat;
 pub mod drift;
 mod evaluate;
 pub mod facts;
+#[cfg(test)]
+mod fuzz;
 pub mod gather;
 mod gatherer;
 pub mod gossfile;

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 mod arbitrary;
+mod fuzz;
 mod messages;
 
 /// The files of a case, the first being `goss.yaml`.
