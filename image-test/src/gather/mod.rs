@@ -20,9 +20,12 @@ use crate::facts::{
     parse::{InitSystem, Release},
 };
 use root::Root;
+use std::num::NonZeroUsize;
 
 pub use live::live;
 pub use rootfs::rootfs;
+
+const MOST: NonZeroUsize = NonZeroUsize::new(50).unwrap();
 
 /// How facts are found out.
 #[derive(Clone, Debug)]
@@ -33,11 +36,14 @@ pub struct Options {
     /// The largest contents of a file, output of a command or body of a response in bytes; what is larger is unknown. 16 MiB
     /// unless changed. Digests have no limit.
     pub limit: u64,
+    /// Most commands, names, addresses and requests of each kind that are under way at once. Commands are also no more than
+    /// there are processors. 50 unless changed, as in goss.
+    pub max_concurrent: NonZeroUsize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { package_manager: None, limit: 16 << 20 }
+        Self { package_manager: None, limit: 16 << 20, max_concurrent: MOST }
     }
 }
 
