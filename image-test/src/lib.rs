@@ -8,12 +8,13 @@ mod compat;
 pub mod drift;
 mod evaluate;
 pub mod facts;
+#[cfg(test)]
+mod fuzz;
 pub mod gather;
 mod gatherer;
 pub mod gossfile;
 pub mod hygiene;
 pub mod matcher;
-mod pattern;
 mod position;
 pub mod probe;
 pub mod report;
@@ -23,6 +24,7 @@ pub mod suite;
 pub mod template;
 mod validator;
 mod value;
+mod wildcard;
 mod yaml;
 
 pub use compat::Compat;

@@ -5,7 +5,7 @@ use crate::{
     Attribute::{self, *},
     Compat, Fact, Facts, Resource, Target, Text, Value,
     facts::{CommandResult, FileFacts, MountFacts, UserFacts},
-    report,
+    matcher,
 };
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -93,7 +93,9 @@ pub(super) fn of<'a>(resource: &'a Resource, attribute: Attribute, facts: &'a Fa
             None => Actual::Error(format!("there is no kernel parameter {name}")),
         }),
         Target::Matching { content, as_reader: false } => content.clone().into(),
-        Target::Matching { content, as_reader: true } => Actual::Text(report::print(content).into_bytes().into()),
+        Target::Matching { content, as_reader: true } => {
+            Actual::Text(matcher::display(content).into_owned().into_bytes().into())
+        }
         Target::Mount { mountpoint, .. } => Actual::of(facts.mounts.get(mountpoint), |found| match found {
             Some(found) => mount(found, attribute, compat),
             None => quirks::no_mount(compat),

@@ -74,7 +74,8 @@ impl Facts {
 pub enum CommandResult {
     /// It ended by itself.
     Exited {
-        /// Its exit code; -1 where a signal ended it.
+        /// Its exit code; -1 where a signal ended it. Of a machine whose shell does not tell the two apart, which most do
+        /// not, 128 and the number of the signal.
         status: i32,
         /// Its output.
         stdout: Text,

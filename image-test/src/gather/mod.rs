@@ -20,9 +20,12 @@ use crate::facts::{
     parse::{InitSystem, Release},
 };
 use root::Root;
+use std::num::NonZeroUsize;
 
 pub use live::live;
 pub use rootfs::rootfs;
+
+const MOST: NonZeroUsize = NonZeroUsize::new(50).unwrap();
 
 /// How facts are found out.
 #[derive(Clone, Debug)]
@@ -34,11 +37,14 @@ pub struct Options {
     /// The largest contents of a file, output of a command or body of a response in bytes; what is larger is unknown. 16 MiB
     /// unless changed. Digests have no limit.
     pub limit: u64,
+    /// Most commands, names, addresses and requests of each kind that are under way at once. 50 unless changed, as in
+    /// goss: most of what a check calls waits for something.
+    pub max_concurrent: NonZeroUsize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { package_manager: None, limit: 16 << 20 }
+        Self { package_manager: None, limit: 16 << 20, max_concurrent: MOST }
     }
 }
 

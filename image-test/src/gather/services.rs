@@ -9,7 +9,7 @@ use crate::{
         Fact, Facts, ServiceFacts, Wanted,
         parse::{InitSystem, is_enabled},
     },
-    pattern::Pattern,
+    wildcard::{Dialect, Pattern},
 };
 use std::collections::BTreeSet;
 
@@ -132,7 +132,7 @@ impl<'a> Services<'a> {
 
 /// The name of a service, which may be a pattern where links are looked at, as in goss.
 fn pattern(name: &str) -> Result<Pattern, String> {
-    Pattern::parse(name).map_err(|error| format!("{name}: {error}"))
+    Pattern::parse(name, Dialect::Go).map_err(|error| format!("{name}: {error}"))
 }
 
 fn holding(all: Vec<(String, BTreeSet<String>)>, test: impl Fn(&BTreeSet<String>) -> bool) -> Vec<String> {

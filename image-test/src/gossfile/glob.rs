@@ -1,6 +1,6 @@
 //! Paths by pattern, as Go's `filepath.Glob` finds them: `*`, `?`, `[a-z]`, `[^a-z]` and `\` within one component.
 
-use crate::pattern::{Pattern, UnfinishedPattern};
+use crate::wildcard::{Dialect, Pattern, UnfinishedPattern};
 use std::path::{Component, Path, PathBuf};
 
 /// Why a pattern finds nothing.
@@ -17,7 +17,7 @@ pub(super) fn glob(base: &Path, pattern: &str, most: usize) -> Result<Vec<PathBu
     let (base, components) = clean(base, pattern);
     let mut found = vec![base];
     for component in components {
-        let component = Pattern::parse(component).map_err(GlobError::Syntax)?;
+        let component = Pattern::parse(component, Dialect::Go).map_err(GlobError::Syntax)?;
         let mut next = vec![];
         for path in found {
             match component.literal() {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Compat, Kind, Position, Suite, Value,
-    template::{self, Data},
+    template::{Data, Rendered, Renderer},
     yaml::{Content, Document, Key, Node, Origin, parse, parse_json},
 };
 use serde::de::IgnoredAny;
@@ -140,7 +140,7 @@ impl Loader {
     /// As [`load`](Self::load).
     pub fn load_str(&self, text: &str, name: &str, base: impl AsRef<Path>) -> Result<Loaded, GossfileError> {
         let mut session = self.session(false)?;
-        let rendered = template::render(text, name, &session.data)?;
+        let rendered = session.templates.render(text, name)?;
         session.is_json = serde_json::from_str::<IgnoredAny>(&rendered.text).is_ok();
         session.rendered(&rendered, name, base.as_ref(), session.is_json)?;
         session.finish(name)
@@ -148,8 +148,8 @@ impl Loader {
 
     fn session(&self, is_json: bool) -> Result<Session<'_>, GossfileError> {
         let data = Data { vars: self.vars()?, env: self.env.clone() };
-        let (suite, lints, open) = (Suite::new(), vec![], vec![]);
-        Ok(Session { loader: self, data, is_json, suite, lints, files: 0, bytes: 0, open })
+        let (templates, suite) = (Renderer::new(&data), Suite::new());
+        Ok(Session { loader: self, templates, is_json, suite, lints: vec![], files: 0, bytes: 0, open: vec![] })
     }
 
     /// What templates see: files, then inline texts, then single variables.
@@ -201,7 +201,8 @@ fn too_large(limits: Limits) -> Fault {
 /// One load.
 struct Session<'a> {
     loader: &'a Loader,
-    data: Data,
+    /// Keeps what a file sets in the variables for the files after it.
+    templates: Renderer,
     /// Whether the first file is JSON, which decides on those that it includes.
     is_json: bool,
     suite: Suite,
@@ -249,7 +250,7 @@ impl Session<'_> {
         let text = read(path, self.loader.limits)?;
         self.open.push(identity);
         let name = path.display().to_string();
-        let rendered = template::render(&text, &name, &self.data)?;
+        let rendered = self.templates.render(&text, &name)?;
         // Goss knows one format for all files.
         let is_json = self.is_json && (self.loader.compat == Compat::Goss || is_json(path));
         self.rendered(&rendered, &name, path.parent().unwrap_or_else(|| Path::new(".")), is_json)?;
@@ -257,13 +258,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn rendered(
-        &mut self,
-        rendered: &template::Rendered,
-        name: &str,
-        base: &Path,
-        is_json: bool,
-    ) -> Result<(), GossfileError> {
+    fn rendered(&mut self, rendered: &Rendered, name: &str, base: &Path, is_json: bool) -> Result<(), GossfileError> {
         let limits = self.loader.limits;
         let size = rendered.text.len() as u64;
         self.bytes += size;

@@ -6,23 +6,28 @@ use proptest::prelude::*;
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 mod arbitrary;
+mod fuzz;
 mod messages;
 
 /// The files of a case, the first being `goss.yaml`.
 fn write_case(text: &str, directory: &Path) {
+    write_files(text, directory).unwrap();
+}
+
+fn write_files(text: &str, directory: &Path) -> std::io::Result<()> {
     let mut path = directory.join("goss.yaml");
     let mut content = String::new();
     for line in text.lines() {
         match line.strip_prefix("--- ") {
             Some(name) => {
-                std::fs::write(&path, std::mem::take(&mut content)).unwrap();
+                std::fs::write(&path, std::mem::take(&mut content))?;
                 path = directory.join(name);
-                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::create_dir_all(path.parent().unwrap())?;
             }
             None => writeln!(content, "{line}").unwrap(),
         }
     }
-    std::fs::write(&path, content).unwrap();
+    std::fs::write(&path, content)
 }
 
 /// Resources by section and key, without what says nothing.
@@ -229,4 +234,45 @@ fn variables_reach_templates_in_order() {
     assert_eq!(json, r#"{"a":{"x":1,"y":0},"b":{"z":9},"c":3}"#);
     let error = Loader::new().vars_inline("[1]").load_str("file: {}", "goss.yaml", ".").unwrap_err();
     assert_eq!(error.to_string(), "<inline vars>:1:1: the text is a list or scalar; accepted: a map of variables");
+}
+
+/// Recorded of goss 0.4.10: all files of a run have the same variables, and are read in the order of their keys.
+#[test]
+fn what_a_file_sets_is_seen_by_those_after_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let matching =
+        |name: &str, content: &str| format!("matching: {{{name}: {{content: \"{content}\", matches: x}}}}\n");
+    let text = [
+        "{{ $_ := set .Vars \"x\" \"root\" }}{{ $_ := set .Vars.m \"k\" \"deep\" }}\n",
+        "gossfile: {b.yaml: {}, a.yaml: {}}\n",
+        &matching("root", "{{ .Vars.x }}"),
+        "--- a.yaml\n",
+        &matching("a", "{{ .Vars.x }} {{ .Vars.m }}"),
+        "{{ $_ := set .Vars \"y\" \"from a\" }}{{ $_ := set .Vars \"x\" \"a\" }}\n",
+        "--- b.yaml\n",
+        &matching("b", "{{ .Vars.x }} {{ .Vars.y }} {{ .Vars.m.k }}"),
+    ];
+    write_case(&text.concat(), directory.path());
+    let loader = Loader::new().vars_inline("m: {z: 1}");
+    // Not longer than one load.
+    for _ in 0..2 {
+        let suite = loader.load(directory.path().join("goss.yaml")).unwrap().suite;
+        let content = |key| match &suite.get(Kind::Matching, key).unwrap().target {
+            crate::Target::Matching { content: Value::String(text), .. } => text.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(["root", "a", "b"].map(content), ["root", "root map[k:deep z:1]", "a from a deep"]);
+    }
+}
+
+#[test]
+fn all_templates_of_a_load_are_bounded_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut text = "gossfile: {\"d/*\": {}}\n".to_owned();
+    for number in 0..9 {
+        write!(text, "--- d/{number}.yaml\n{{{{ range 900000 }}}}{{{{ end }}}}\n").unwrap();
+    }
+    write_case(&text, directory.path());
+    let error = Loader::new().load(directory.path().join("goss.yaml")).unwrap_err();
+    assert!(error.to_string().contains("all templates together"), "{error}");
 }

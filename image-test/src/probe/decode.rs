@@ -80,6 +80,8 @@ fn commands(records: &Records<'_>, wanted: &Wanted, options: &ProbeOptions) -> B
     let result = |index| {
         Ok(match Ran::parse(records.get(Kind::Command, index), options.max_output)? {
             Ran::Exited { status, stdout, stderr } => {
+                // No program ends with more than 255: it is a shell, such as ksh, that tells signals from exit codes.
+                let status = if status > 255 { -1 } else { status };
                 CommandResult::Exited { status, stdout: Text::from(stdout), stderr: Text::from(stderr) }
             }
             Ran::TimedOut => CommandResult::TimedOut,

@@ -377,7 +377,12 @@ impl Body {
                     self.secrets.insert(name, secret);
                 }
                 self.timeout = self.timeout.saturating_add(timeout);
-                self.call(["request".into(), index.to_string(), seconds(timeout), configuration]);
+                let wget = http::wget(request).map_or_else(
+                    |why| vec![why.to_owned()],
+                    |arguments| [String::new()].into_iter().chain(arguments).collect(),
+                );
+                let head = ["request".into(), index.to_string(), seconds(timeout), configuration];
+                self.call(head.into_iter().chain(wget.iter().map(|word| quote(word))));
             }
         }
         // What the suite's programs are started with is no place for secrets.

@@ -1,15 +1,24 @@
-//! Patterns of names as Go's `filepath.Match` has them: `*`, `?`, `[a-z]`, `[^a-z]` and `\`.
+//! Patterns for names, one component of a path each.
+
+/// Whose patterns they are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Dialect {
+    /// `[^a]` is any character but `a`, as in `filepath.Match`.
+    Go,
+    /// `[!a]` is too, as in `fnmatch(3)`.
+    Posix,
+}
 
 /// A pattern with a `[` or `\` that has no end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("a `[` or `\\` in the pattern has no end")]
 pub(crate) struct UnfinishedPattern;
 
-/// A pattern for a name.
-#[derive(Debug)]
+/// `*` for any characters, `?` for one, `[a-z]` for one of these, and `\` to take a character as it is.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Pattern(Vec<Token>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 enum Token {
     Any,
     Char(char),
@@ -22,7 +31,7 @@ impl Pattern {
     ///
     /// # Errors
     /// A `[` or `\` has no end.
-    pub(crate) fn parse(pattern: &str) -> Result<Self, UnfinishedPattern> {
+    pub(crate) fn parse(pattern: &str, dialect: Dialect) -> Result<Self, UnfinishedPattern> {
         let mut tokens = vec![];
         let mut chars = pattern.chars().peekable();
         while let Some(c) = chars.next() {
@@ -31,7 +40,7 @@ impl Pattern {
                 '?' => Token::Any,
                 '\\' => Token::Char(chars.next().ok_or(UnfinishedPattern)?),
                 '[' => {
-                    let negated = chars.next_if_eq(&'^').is_some();
+                    let negated = chars.next_if(|c| *c == '^' || *c == '!' && dialect == Dialect::Posix).is_some();
                     let mut ranges = vec![];
                     while ranges.is_empty() || chars.peek() != Some(&']') {
                         let low = class_char(&mut chars)?;
@@ -107,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_match_as_in_go() {
+    fn patterns_match_as_in_go() {
         for (pattern, name, expected) in [
             ("*", "abc", true),
             ("*", "", true),
@@ -126,13 +135,15 @@ mod tests {
             ("**", "ab", true),
             ("a[\\]]", "a]", true),
         ] {
-            match Pattern::parse(pattern) {
-                Ok(parsed) => assert_eq!(parsed.matches(name), expected, "{pattern} {name}"),
+            match Pattern::parse(pattern, Dialect::Go) {
+                Ok(found) => assert_eq!(found.matches(name), expected, "{pattern} {name}"),
                 Err(_) => assert!(!expected, "{pattern}"),
             }
         }
         for pattern in ["[", "[a", "[a-", "[]", "a\\", "[-a]"] {
-            assert!(Pattern::parse(pattern).is_err(), "{pattern}");
+            assert!(Pattern::parse(pattern, Dialect::Go).is_err(), "{pattern}");
         }
+        assert!(Pattern::parse("[!a]", Dialect::Posix).unwrap().matches("!"));
+        assert!(!Pattern::parse("[!a]", Dialect::Posix).unwrap().matches("a"));
     }
 }
