@@ -20,6 +20,18 @@ fn limit(request: &HttpRequest) -> Duration {
     request.timeout.unwrap_or(Duration::from_secs(5))
 }
 
+/// What wget is always told.
+const WGET: [&str; 8] = [
+    "--quiet",
+    "--save-headers",
+    "--content-on-error",
+    "--tries=1",
+    "--max-redirect=10",
+    "--no-netrc",
+    "--no-hsts",
+    "--output-document=-",
+];
+
 /// A line of the configuration. Options in it are no arguments, so that none shows in a list of processes.
 fn line(option: &str, value: &str) -> String {
     let mut quoted = String::new();
@@ -96,12 +108,7 @@ pub(super) fn wget(request: &HttpRequest) -> Result<Vec<String>, &'static str> {
         HttpRequest { method: Some(method), .. } if method != "GET" => return Err("sends nothing but GET"),
         _ => {}
     }
-    let mut arguments: Vec<String> =
-        ["--quiet", "--save-headers", "--content-on-error", "--tries=1", "--max-redirect=10"]
-            .into_iter()
-            .chain(["--no-netrc", "--no-hsts", "--output-document=-"])
-            .map(Into::into)
-            .collect();
+    let mut arguments = Vec::from(WGET.map(String::from));
     let mut option = |name: &str, value: &str| arguments.push(format!("{name}={value}"));
     option("--timeout", &super::script::seconds(limit(request)));
     option("--user-agent", concat!("image-test/", env!("CARGO_PKG_VERSION")));
@@ -121,7 +128,8 @@ pub(super) fn wget(request: &HttpRequest) -> Result<Vec<String>, &'static str> {
     if request.allow_insecure {
         arguments.push("--no-check-certificate".into());
     }
-    Ok(arguments.into_iter().chain(["--".into(), request.url.clone()]).collect())
+    arguments.extend(["--".into(), request.url.clone()]);
+    Ok(arguments)
 }
 
 /// The line with the credentials.

@@ -415,11 +415,7 @@ async fn a_name_that_no_database_has_is_not_resolvable() {
         return;
     }
     let mut wanted = Wanted::default();
-    let dns = |resolve: &str| DnsWanted {
-        resolve: resolve.into(),
-        server: None,
-        timeout: Duration::from_secs(60),
-    };
+    let dns = |resolve: &str| DnsWanted { resolve: resolve.into(), server: None, timeout: Duration::from_secs(60) };
     // Never in any database, and answered without a look at the network.
     wanted.dns.insert("none".into(), dns("nothing.invalid"));
     wanted.dns.insert("localhost".into(), dns("localhost"));
