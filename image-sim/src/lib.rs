@@ -37,6 +37,7 @@ mod xml;
 pub use body::{Bodies, Body, Content, Hollow};
 pub use clock::{Clock, Timings};
 pub use consistency::EventualConsistency;
+pub use ec2::SeedImage;
 pub use fault::{Effect, Rule};
 pub use log::CallRecord;
 pub use simulator::{Builder, DEFAULT_ACCOUNT, DEFAULT_REGIONS, Simulator};
