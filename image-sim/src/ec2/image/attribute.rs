@@ -63,7 +63,7 @@ impl Action for Modify {
         if let Some(description) = self.description {
             image.description = description;
         }
-        image.imds = self.imds.or(image.imds.take());
+        image.imds = self.imds.or_else(|| image.imds.take());
         done(xml);
         Ok(())
     }
