@@ -92,12 +92,11 @@ fn commands_alone() -> Result<()> {
                 .into_iter()
                 .try_for_each(|script| Command::new("sh").args(["-c", script]).stdin(Stdio::null()).output().map(drop))
         };
-        let workers: Vec<_> = (0..at_once)
-            .map(|first| {
-                let share = scripts.iter().skip(first).step_by(at_once).collect();
-                scope.spawn(move || run(share))
-            })
-            .collect();
+        let mut workers = vec![];
+        for first in 0..at_once {
+            let share = scripts.iter().skip(first).step_by(at_once).collect();
+            workers.push(scope.spawn(move || run(share)));
+        }
         workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a worker panicked")?.map_err(Into::into))
     })
 }
