@@ -8,6 +8,8 @@
 
 #[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "ec2")]
+pub mod ec2;
 #[cfg(feature = "client")]
 mod error;
 pub mod place;
