@@ -185,17 +185,16 @@ mod tests {
         let calls = Arc::new(Calls::default());
         let poller = Poller::new(Arc::clone(&calls));
         let began = Instant::now();
-        let looks = (0..300).map(|n| {
+        let mut looks = tokio::task::JoinSet::new();
+        for n in 0..300 {
             let poller = Arc::clone(&poller);
-            tokio::spawn(async move {
+            looks.spawn(async move {
                 for _ in 0..3 {
                     assert_eq!(*poller.look(&format!("i-{n:03}")).await.unwrap().unwrap(), format!("i-{n:03}"));
                 }
-            })
-        });
-        for look in looks.collect::<Vec<_>>() {
-            look.await.unwrap();
+            });
         }
+        looks.join_all().await;
         let made = calls.made.lock().unwrap();
         assert!(made.len() <= 4, "{} calls", made.len());
         assert!(made.windows(2).all(|two| two[1].0 - two[0].0 >= INTERVAL));

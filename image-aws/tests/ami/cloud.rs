@@ -345,11 +345,12 @@ impl World {
             .map(|volume| (volume["DeviceName"].clone(), volume["Ebs.DeleteOnTermination"].clone()))
             .collect();
         // A volume that nobody speaks of is what the image says, and outlives its instance.
-        let image = self.things[&params["ImageId"]].facts.clone();
-        let inherited =
-            image.keys().filter_map(|key| Some((key.strip_prefix("Volume.")?.to_owned(), "false".to_owned())));
-        for (device, ends) in inherited.collect::<BTreeMap<_, _>>().into_iter().chain(asked).collect::<BTreeMap<_, _>>()
-        {
+        let image = &self.things[&params["ImageId"]].facts;
+        let inherited = image.keys().filter_map(|key| key.strip_prefix("Volume."));
+        let mut volumes: BTreeMap<String, String> =
+            inherited.map(|device| (device.to_owned(), "false".to_owned())).collect();
+        volumes.extend(asked);
+        for (device, ends) in volumes {
             let facts = [("of", id.clone()), ("device", device), ("DeleteOnTermination", ends)];
             let (name, facts) = (self.id("vol"), facts.map(|(key, value)| (key.to_owned(), value)).into());
             self.add(&name, "volume", region, facts, tags_for(params, "volume"));

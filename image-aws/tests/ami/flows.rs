@@ -55,9 +55,8 @@ async fn a_build_asks_for_what_its_settings_say() {
         }
         for (key, value) in &mut call {
             let token = value.len().checked_sub(36).filter(|_| key.ends_with("Name"));
-            match (key.as_str(), token) {
-                ("GroupName" | "Name", Some(at)) => value.replace_range(at.., "TOKEN"),
-                _ => {}
+            if let ("GroupName" | "Name", Some(at)) = (key.as_str(), token) {
+                value.replace_range(at.., "TOKEN");
             }
         }
         show(&call)
