@@ -4,8 +4,9 @@ use super::{
     AmiBuilder,
     ami::Ami,
     client::Region,
-    create::again,
+    create::{adopt, again},
     kind::{Ec2Kind, OWNER},
+    list::{self, Which},
     request::{InstanceRequest, Purpose, instance_tags, security_group},
     settings::{Candidate, Market},
     state,
@@ -126,10 +127,12 @@ impl AmiBuilder {
             let made = again(operation, &at.place, || input.clone().send_with(&client)).await;
             match made {
                 Ok(made) => made.group_id().map(Created::new).ok_or_else(|| nameless(operation)),
-                // The first reply was lost, and the second one says that its name, which is ours alone, is taken.
                 Err(CreateError::Unclear(e)) if e.kind() == ErrorKind::AlreadyExists => {
-                    let found = builder.groups_of(&at, &create.token).await?;
-                    found.into_iter().next().map(|(id, _)| Created::new(id)).ok_or(CreateError::Unclear(e))
+                    let first = || async {
+                        let found = list::security_groups(&at, Which::Token(&create.token)).await?;
+                        Ok(found.into_iter().next().and_then(|group| group.group_id))
+                    };
+                    adopt(e, first).await
                 }
                 Err(e) => Err(e),
             }

@@ -13,14 +13,14 @@ pub(crate) const REGION: &str = "us-west-2";
 pub(crate) const BASE_IMAGE: &str = "ami-00000000000000001";
 pub(crate) const SUBNETS: [&str; 2] = ["subnet-0000000000000000a", "subnet-0000000000000000b"];
 
-/// Reads do not show what is younger.
+/// Reads do not show what is younger. All times are short, because every look costs the test real time.
 const LAG: Duration = Duration::from_secs(2);
-const STARTS: Duration = Duration::from_secs(15);
-const STOPS: Duration = Duration::from_secs(30);
-const ENDS: Duration = Duration::from_secs(25);
+const STARTS: Duration = Duration::from_secs(3);
+const STOPS: Duration = Duration::from_secs(3);
+const ENDS: Duration = Duration::from_secs(3);
 /// A terminated instance is shown for so long.
 const LINGERS: Duration = Duration::from_secs(3600);
-const CAPTURES: Duration = Duration::from_secs(60);
+const CAPTURES: Duration = Duration::from_secs(4);
 /// Small, so that there is more than one page.
 const PAGE: usize = 2;
 
