@@ -68,7 +68,7 @@ impl AmiBuilder {
             tags.extend(tag::of(&create));
             let name = request::image_name(&name, layer.as_deref(), &create.token);
             let input = request::image(&instance, &name, &description, stopped, &builder.tags(tags));
-            let client = at.client_once().await?;
+            let client = at.client_once().await.map_err(CreateError::Rejected)?;
             let operation = "ec2:CreateImage";
             match again(operation, &at.place, || input.clone().send_with(&client)).await {
                 Ok(made) => made.image_id().map(Created::new).ok_or_else(|| nameless(operation)),

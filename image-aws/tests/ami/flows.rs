@@ -5,6 +5,7 @@ use crate::{
     rig::{Scripted, builder, pipeline, place, source},
     wire::{InMemory, Params, Refusal, show},
 };
+use base64::Engine as _;
 use image_aws::{
     ec2::{AmiBuilder, Ec2},
     tag,
@@ -67,6 +68,12 @@ async fn a_build_asks_for_what_its_settings_say() {
     insta::assert_snapshot!("create_security_group", clean(&calls("CreateSecurityGroup")[0]));
     insta::assert_snapshot!("create_image_of_a_layer", clean(&calls("CreateImage")[0]));
     insta::assert_snapshot!("create_image", clean(&calls("CreateImage")[1]));
+    let user_data = |n: usize| {
+        let bytes = base64::prelude::BASE64_STANDARD.decode(&calls("RunInstances")[n]["UserData"]).unwrap();
+        String::from_utf8(bytes).unwrap()
+    };
+    assert!((0..3).all(|n| user_data(n).contains("shutdown -h now")), "every instance ends itself");
+    assert!(user_data(0).contains("packages: [jq]") && !user_data(2).contains("packages"), "only builds are set up");
     let (image, thing) = cloud.of_kind("image").into_iter().next_back().unwrap();
     assert_eq!((image.as_str(), thing.fact("Imds")), (outcome.images[0].id.as_str(), "v2.0"));
 }
