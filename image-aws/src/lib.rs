@@ -1,0 +1,20 @@
+//! Golden images on AWS, built on instances that nothing reaches from outside.
+//!
+//! Whoever embeds this owns the credentials: every client comes from a [`ClientProvider`], which is asked for an account
+//! and a region each time, so that role sessions outlive long runs and a recovery can rebuild them. [`FromEnv`] is the
+//! provider for those who want what the `aws` command line does.
+//!
+//! Without features nothing of the AWS SDK is compiled; what is left are the names that journals and tags are made of.
+
+#[cfg(feature = "client")]
+mod client;
+#[cfg(feature = "ec2")]
+pub mod ec2;
+#[cfg(feature = "client")]
+mod error;
+pub mod place;
+pub mod tag;
+
+#[cfg(feature = "client")]
+pub use client::{ClientProvider, FromEnv, identity};
+pub use place::Place;
