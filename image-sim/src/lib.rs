@@ -12,8 +12,6 @@
 //! to snapshot. With the feature `sandbox` there is `Sandboxes`: the commands that Systems Manager is sent really run, in
 //! namespaces of this machine, and an image that is captured has what they wrote.
 
-#![expect(dead_code, reason = "services that come next use the rest of the frame")]
-
 mod admin;
 pub mod body;
 mod buckets;

@@ -69,6 +69,7 @@ struct Tag {
 pub(super) struct Get {
     name: String,
     #[serde(default)]
+    #[expect(dead_code, reason = "all values are kept in the clear")]
     with_decryption: Option<bool>,
 }
 
@@ -77,6 +78,7 @@ pub(super) struct Get {
 pub(super) struct GetMany {
     names: Vec<String>,
     #[serde(default)]
+    #[expect(dead_code, reason = "all values are kept in the clear")]
     with_decryption: Option<bool>,
 }
 
@@ -203,8 +205,7 @@ fn find<'a>(parameters: &'a Parameters, selector: &str) -> Result<(&'a str, &'a 
 
 /// `GetParameter`.
 pub(super) fn get(cx: &Cx<'_>, input: Get) -> Result<Value, ApiError> {
-    // All values are kept in the clear.
-    let Get { name, with_decryption: _ } = input;
+    let Get { name, .. } = input;
     let mut world = cx.cloud.world();
     let (name, version) = find(&world.region(&cx.place, cx.now).ssm.parameters, &name)?;
     Ok(json!({ "Parameter": version.json(cx, name) }))
@@ -212,7 +213,7 @@ pub(super) fn get(cx: &Cx<'_>, input: Get) -> Result<Value, ApiError> {
 
 /// `GetParameters`.
 pub(super) fn get_many(cx: &Cx<'_>, input: GetMany) -> Result<Value, ApiError> {
-    let GetMany { names, with_decryption: _ } = input;
+    let GetMany { names, .. } = input;
     if names.is_empty() || names.len() > NAMES_LIMIT {
         return Err(ApiError::new("ValidationException", "1 to 10 names"));
     }
@@ -230,7 +231,7 @@ pub(super) fn get_many(cx: &Cx<'_>, input: GetMany) -> Result<Value, ApiError> {
 
 /// `GetParameterHistory`: all versions in one page.
 pub(super) fn history(cx: &Cx<'_>, input: Get) -> Result<Value, ApiError> {
-    let Get { name, with_decryption: _ } = input;
+    let Get { name, .. } = input;
     let mut world = cx.cloud.world();
     let parameter = world.region(&cx.place, cx.now).ssm.parameters.get(&name).ok_or_else(|| absent(&name))?;
     let versions = parameter.versions.iter().map(|version| {
