@@ -201,7 +201,6 @@ impl Cloud {
         }
         let call = Call {
             id: id.to_owned(),
-            service: target.service.name(),
             region: target.region.clone(),
             identity,
             action,

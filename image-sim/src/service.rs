@@ -11,6 +11,8 @@ use crate::call::{Call, Reply, Request};
 use crate::cloud::Cloud;
 use crate::ec2::Ec2;
 use crate::error::{ApiError, Protocol};
+use crate::ssm::Ssm;
+use crate::sts::Sts;
 use crate::world::{ResourceState, World};
 
 /// One simulated service.
@@ -67,5 +69,5 @@ pub(crate) trait Service: Debug + Send + Sync {
 
 /// Every service there is.
 pub(crate) fn all() -> Vec<Box<dyn Service>> {
-    vec![Box::new(Ec2)]
+    vec![Box::new(Ec2), Box::new(Ssm), Box::new(Sts)]
 }
