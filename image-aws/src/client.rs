@@ -5,6 +5,7 @@ use crate::{
     place::{self, Place},
 };
 use aws_config::{BehaviorVersion, Region, SdkConfig, sts::AssumeRoleProvider};
+use aws_smithy_http_client::tls;
 use aws_smithy_types::retry::RetryConfig;
 use image_core::{Error, ErrorKind, Result, Scope, async_trait};
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -73,7 +74,11 @@ impl FromEnv {
     async fn base(&self, region: &Region) -> &SdkConfig {
         self.base
             .get_or_init(|| async {
-                let mut loader = aws_config::defaults(BehaviorVersion::latest()).region(region.clone());
+                // One pool of connections for all services and regions; without it each client has its own.
+                let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
+                let http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
+                let mut loader =
+                    aws_config::defaults(BehaviorVersion::latest()).region(region.clone()).http_client(http);
                 if let Some(url) = &self.endpoint {
                     loader = loader.endpoint_url(url);
                 }
@@ -128,62 +133,40 @@ pub async fn identity(provider: &dyn ClientProvider, place: &Place) -> Result<Sc
 
 /// Makes the clients of the services.
 #[derive(Clone, Debug)]
-pub(crate) struct Clients {
-    provider: Arc<dyn ClientProvider>,
-    #[cfg(feature = "ssm")]
-    watches: crate::ssm::Watches,
-}
+pub(crate) struct Clients(Arc<dyn ClientProvider>);
 
 impl Clients {
     pub(crate) fn new(provider: Arc<dyn ClientProvider>) -> Self {
-        Self {
-            provider,
-            #[cfg(feature = "ssm")]
-            watches: crate::ssm::Watches::default(),
-        }
+        Self(provider)
     }
 
     pub(crate) fn provider(&self) -> &dyn ClientProvider {
-        &*self.provider
-    }
-
-    /// Who looks at the commands and agents of a place: one for all clones of these clients.
-    #[cfg(feature = "ssm")]
-    pub(crate) fn watch(&self, place: &Place) -> Arc<crate::ssm::Watch> {
-        // With clients of its own, which know of no watch: nothing holds itself.
-        let watch = || crate::ssm::Watch::new(Self::new(Arc::clone(&self.provider)), place.clone());
-        self.watches.of(place, watch)
+        &*self.0
     }
 
     /// For calls that may be repeated: the SDK retries them.
     #[cfg(feature = "ec2")]
     pub(crate) async fn ec2(&self, place: &Place) -> Result<aws_sdk_ec2::Client> {
-        Ok(aws_sdk_ec2::Client::new(&self.provider.config(place).await?))
+        Ok(aws_sdk_ec2::Client::new(&self.0.config(place).await?))
     }
 
     /// For calls that create: the SDK makes them once. A retry whose first reply was lost meets what the first one made,
     /// and its refusal would read as if nothing existed.
     #[cfg(feature = "ec2")]
     pub(crate) async fn ec2_once(&self, place: &Place) -> Result<aws_sdk_ec2::Client> {
-        Ok(aws_sdk_ec2::Client::new(&once(&self.provider.config(place).await?)))
+        Ok(aws_sdk_ec2::Client::new(&once(&self.0.config(place).await?)))
     }
 
     /// For calls that may be repeated.
     #[cfg(feature = "ssm")]
     pub(crate) async fn ssm(&self, place: &Place) -> Result<aws_sdk_ssm::Client> {
-        Ok(aws_sdk_ssm::Client::new(&self.provider.config(place).await?))
+        Ok(aws_sdk_ssm::Client::new(&self.0.config(place).await?))
     }
 
     /// For calls that create; see [`ec2_once`](Self::ec2_once).
     #[cfg(feature = "ssm")]
     pub(crate) async fn ssm_once(&self, place: &Place) -> Result<aws_sdk_ssm::Client> {
-        Ok(aws_sdk_ssm::Client::new(&once(&self.provider.config(place).await?)))
-    }
-
-    /// For all calls of the EBS direct APIs, which are idempotent.
-    #[cfg(feature = "ebs-direct")]
-    pub(crate) async fn ebs(&self, place: &Place) -> Result<aws_sdk_ebs::Client> {
-        Ok(aws_sdk_ebs::Client::new(&self.provider.config(place).await?))
+        Ok(aws_sdk_ssm::Client::new(&once(&self.0.config(place).await?)))
     }
 }
 

@@ -52,13 +52,9 @@ async fn context() -> (Context, Arc<Lines>) {
     (Context::builder(MemoryStore::default()).sink(Arc::clone(&lines)).open().await.unwrap(), lines)
 }
 
-fn policy(seconds: u64) -> WaitPolicy {
-    WaitPolicy::new(Duration::from_secs(seconds))
-}
-
 async fn connect(stub: &Stub, cx: &Context, seconds: u64) -> Result<Arc<dyn Machine>> {
-    let manager = SystemsManager::new(Arc::new(stub.clone()));
-    manager.connect(cx, &place(), INSTANCE, linux(), policy(seconds)).await
+    let manager = SystemsManager::new(stub.clone()).answers_within(Duration::from_secs(seconds));
+    manager.connect(cx, &place(), INSTANCE, &linux()).await
 }
 
 /// A machine, where this host has what machines need.
@@ -84,7 +80,8 @@ fn is_root() -> bool {
 
 /// Waits for something that other processes do.
 async fn eventually(cx: &Context, what: &str, mut there: impl FnMut() -> bool + Send) {
-    let often = policy(60).interval(Duration::from_millis(20), Duration::from_millis(100));
+    let often =
+        WaitPolicy::new(Duration::from_secs(60)).interval(Duration::from_millis(20), Duration::from_millis(100));
     let look = || {
         let seen = if there() { Poll::Ready(()) } else { Poll::Pending(String::new()) };
         async { Ok(seen) }
@@ -333,12 +330,12 @@ async fn what_cannot_work_is_refused_before_anything_is_sent() {
     let error = machine.exec(&cx, Command::sh("").secret("TOKEN", Secret::new("hunter22"))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(!SystemsManager::capabilities().secrets && !SystemsManager::capabilities().live_output);
-    let manager = SystemsManager::new(Arc::new(stub.clone()));
+    let manager = SystemsManager::new(stub.clone());
     let mut windows = linux();
     windows.os = "windows".into();
-    let error = manager.connect(&cx, &place(), INSTANCE, windows, policy(60)).await.unwrap_err();
+    let error = manager.connect(&cx, &place(), INSTANCE, &windows).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    let error = manager.connect(&cx, &place(), "web", linux(), policy(60)).await.unwrap_err();
+    let error = manager.connect(&cx, &place(), "web", &linux()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert_eq!(stub.calls("SendCommand"), before);
 }

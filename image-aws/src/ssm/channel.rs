@@ -93,8 +93,7 @@ impl Trace {
 }
 
 impl Channel {
-    pub(crate) fn new(clients: Clients, place: Place, instance: String) -> Self {
-        let watch = clients.watch(&place);
+    pub(crate) fn new(clients: Clients, watch: Arc<Watch>, place: Place, instance: String) -> Self {
         Self { clients, place, instance, watch, acknowledged: Mutex::default() }
     }
 

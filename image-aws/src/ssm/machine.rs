@@ -6,7 +6,6 @@ use super::{
     request::Request,
     script::Script,
 };
-use crate::{Place, client::Clients};
 use image_core::{
     Command, Context, DEFAULT_OUTPUT_LIMIT, Error, ErrorKind, ExecOutput, Machine, MachineInfo, Output, Platform,
     Result, Upload, UploadSource, async_trait,
@@ -37,9 +36,7 @@ impl SsmMachine {
     /// come within the policy's time.
     pub(crate) async fn connect(
         cx: &Context,
-        clients: Clients,
-        place: Place,
-        instance: String,
+        channel: Channel,
         platform: Platform,
         policy: WaitPolicy,
     ) -> Result<Arc<dyn Machine>> {
@@ -47,16 +44,12 @@ impl SsmMachine {
             let message = format!("machines behind Systems Manager run linux here, not {}", platform.os);
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
+        let (place, instance) = (channel.place(), channel.instance());
         let number = instance.strip_prefix("i-").or_else(|| instance.strip_prefix("mi-")).unwrap_or_default();
         if number.is_empty() || !number.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            return Err(Error::invalid(
-                "instance",
-                &instance,
-                "the id of an instance, for example i-0123456789abcdef0",
-            ));
+            return Err(Error::invalid("instance", instance, "the id of an instance, for example i-0123456789abcdef0"));
         }
         let shell = format!("aws ssm start-session --region {} --target {instance}", place.region);
-        let channel = Channel::new(clients, place, instance);
         let look = async || {
             let agent = channel.watch().agent(channel.instance()).await?;
             if agent.online { hello(&channel).await } else { Ok(Poll::Pending(agent.text)) }

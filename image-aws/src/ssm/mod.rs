@@ -37,6 +37,8 @@
 //! scripts at a time is what files take; the large ones belong in the base image or behind a URL.
 
 mod channel;
+#[cfg(feature = "ec2")]
+mod connect;
 mod frame;
 mod job;
 mod machine;
@@ -45,29 +47,50 @@ mod request;
 mod script;
 mod watch;
 
-pub(crate) use machine::SsmMachine;
-pub(crate) use watch::{Watch, Watches};
-
 use crate::{ClientProvider, Place, client::Clients};
+use channel::Channel;
 use image_core::{Capabilities, Context, Machine, Platform, Result, wait::WaitPolicy};
-use std::sync::Arc;
+use machine::SsmMachine;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use watch::Watch;
 
-/// Systems Manager as the way to instances that exist already.
+/// How long an instance has from `running` to an agent that answers, unless said otherwise.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(15 * 60);
+
+/// Systems Manager as the way to instances, for all machines of a process that share the clients of one
+/// [`ClientProvider`]. Clones are the same.
 ///
-/// All machines of one value share the looks at what they run: keep one for each provider of clients.
+/// Machines that are made of the same value wait together: one look sees what all of them run.
 ///
 /// The identity needs `ssm:SendCommand` on the instances and on the document `AWS-RunShellScript`, `ssm:CancelCommand`,
-/// `ssm:DescribeInstanceInformation`, `ssm:GetCommandInvocation` and `ssm:ListCommandInvocations`.
+/// `ssm:DescribeInstanceInformation`, `ssm:GetCommandInvocation` and `ssm:ListCommandInvocations`. The instances need a
+/// profile with what `AmazonSSMManagedInstanceCore` allows.
 #[derive(Clone, Debug)]
-pub struct SystemsManager(Clients);
+pub struct SystemsManager {
+    clients: Clients,
+    watches: Arc<Mutex<BTreeMap<Place, Arc<Watch>>>>,
+    answers_within: Duration,
+}
 
 impl SystemsManager {
-    /// With these clients.
-    pub fn new(provider: Arc<dyn ClientProvider>) -> Self {
-        Self(Clients::new(provider))
+    /// With the clients of a provider.
+    pub fn new(provider: impl ClientProvider) -> Self {
+        Self { clients: Clients::new(Arc::new(provider)), watches: Arc::default(), answers_within: ANSWERS_WITHIN }
     }
 
-    /// Waits until the agent of an instance takes commands, for as long as the policy says, and gives the machine.
+    /// How long an instance has until its agent answers; 15 minutes unless set. Boots from snapshots that were never read
+    /// before are slow.
+    #[must_use]
+    pub fn answers_within(mut self, time: Duration) -> Self {
+        self.answers_within = time;
+        self
+    }
+
+    /// Waits until the agent of an instance takes commands, and gives the machine.
     ///
     /// The machine needs a POSIX shell, coreutils, `grep`, and `setsid` of util-linux 2.32 or later; `setpriv` for commands
     /// of other users than root; `gzip` is used where it is.
@@ -79,11 +102,11 @@ impl SystemsManager {
         &self,
         cx: &Context,
         place: &Place,
-        instance: impl Into<String>,
-        platform: Platform,
-        policy: WaitPolicy,
+        instance: &str,
+        platform: &Platform,
     ) -> Result<Arc<dyn Machine>> {
-        SsmMachine::connect(cx, self.0.clone(), place.clone(), instance.into(), platform, policy).await
+        let channel = Channel::new(self.clients.clone(), self.watch(place), place.clone(), instance.to_owned());
+        SsmMachine::connect(cx, channel, platform.clone(), WaitPolicy::new(self.answers_within)).await
     }
 
     /// What the machines can do.
@@ -91,5 +114,11 @@ impl SystemsManager {
         let mut capabilities = Capabilities::default();
         (capabilities.reboot, capabilities.kills_group) = (true, true);
         capabilities
+    }
+
+    fn watch(&self, place: &Place) -> Arc<Watch> {
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || Arc::new(Watch::new(self.clients.clone(), place.clone()));
+        Arc::clone(watches.entry(place.clone()).or_insert_with(make))
     }
 }

@@ -371,15 +371,3 @@ impl Drop for EndsWithItsRuntime<'_> {
         state.agents.clear();
     }
 }
-
-/// The watches of all places, shared by everything that has the same clients.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Watches(Arc<Mutex<BTreeMap<Place, Arc<Watch>>>>);
-
-impl Watches {
-    /// The one watch of a place.
-    pub(crate) fn of(&self, place: &Place, make: impl FnOnce() -> Watch) -> Arc<Watch> {
-        let mut watches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(watches.entry(place.clone()).or_insert_with(|| Arc::new(make())))
-    }
-}
