@@ -1,6 +1,6 @@
 //! Machines behind Systems Manager, against an endpoint that runs the commands on this host.
 
-#![cfg(feature = "ssm")]
+#![expect(clippy::print_stderr, clippy::unwrap_used, reason = "helpers of tests, and a skipped test says so")]
 
 #[path = "support/systems_manager.rs"]
 mod systems_manager;
