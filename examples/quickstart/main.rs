@@ -7,12 +7,11 @@ mod image;
 mod options;
 mod summary;
 
-use examples::{Terminal, say};
-use image_core::{
-    Canceller, Context, ErrorKind, EventSink, FileStore, Pipeline, Result, Revision, recover_with,
-    sink::{JsonLines, LogFiles},
-    unfinished,
+use examples::{
+    program::{Sinks, cancel_on_ctrl_c, recover},
+    say,
 };
+use image_core::{Canceller, Context, ErrorKind, FileStore, Result, Revision};
 use image_local::LocalStore;
 use options::{OnError, Options};
 use std::{process::ExitCode, sync::Arc, time::Instant};
@@ -36,34 +35,15 @@ async fn main() -> ExitCode {
     })
 }
 
-/// What shows and records events.
-struct Sinks {
-    terminal: Arc<Terminal>,
-    all: Vec<Arc<dyn EventSink>>,
-}
-
-impl Sinks {
-    fn open(options: &Options) -> Result<Self> {
-        let terminal = Arc::new(Terminal::new());
-        let mut all: Vec<Arc<dyn EventSink>> = vec![Arc::new(LogFiles::new(options.directory.join("logs"))?)];
-        all.push(Arc::clone(&terminal) as Arc<dyn EventSink>);
-        if options.json {
-            all.push(Arc::new(JsonLines::new(std::io::stdout())?));
-        }
-        Ok(Self { terminal, all })
-    }
-    fn of(&self, settings: image_core::ContextBuilder) -> image_core::ContextBuilder {
-        self.all.iter().fold(settings, |settings, sink| settings.sink_arc(Arc::clone(sink)))
-    }
-}
-
 async fn quickstart(options: &Options) -> Result<ExitCode> {
     let started = Instant::now();
     let store = LocalStore::open(options.directory.join("store"))?;
     let revision = Revision::of_git(env!("CARGO_MANIFEST_DIR")).await;
     let pipeline = image::pipeline(options, revision, store.clone())?;
     let journals = Arc::new(FileStore::open(options.directory.join("journals"))?);
-    let sinks = Sinks::open(options)?;
+    let logs = options.directory.join("logs");
+    let sinks = Sinks::open(&logs, options.json)?;
+    let again = format!("cargo xtask quickstart --recover --dir {}", options.directory.display());
 
     let clean = recover(&journals, &pipeline, &sinks).await?;
     if options.recover {
@@ -77,12 +57,12 @@ async fn quickstart(options: &Options) -> Result<ExitCode> {
     }
 
     let run = pipeline.start(&cx);
-    cancel_on_ctrl_c(run.canceller(), options);
+    cancel_on_ctrl_c(run.canceller(), again.clone());
     if options.on_error == OnError::Pause {
         resume_on_enter(run.canceller());
     }
     let ended = run.wait().await;
-    sinks.terminal.flush();
+    sinks.flush();
     match ended {
         Ok(outcome) => {
             let report = store.write_report(&outcome.report)?;
@@ -90,47 +70,10 @@ async fn quickstart(options: &Options) -> Result<ExitCode> {
             Ok(ExitCode::from(u8::from(!outcome.leftovers.is_empty())))
         }
         Err(error) => {
-            summary::failed(&error, store.write_report(&error.report), &options.directory);
+            examples::summary::failed(&error, store.write_report(&error.report), &again, &logs);
             Ok(ExitCode::from(error.exit_code()))
         }
     }
-}
-
-/// Finishes or undoes what earlier runs left when they were killed. Whether nothing is left to do.
-async fn recover(journals: &Arc<FileStore>, pipeline: &Pipeline, sinks: &Sinks) -> Result<bool> {
-    let mut clean = true;
-    for run in unfinished(&**journals).await? {
-        let settings = sinks.of(Context::builder_arc(Arc::clone(journals) as _));
-        match recover_with(settings, Arc::clone(journals) as _, &run, pipeline.undoers()).await {
-            Ok(recovered) => {
-                sinks.terminal.flush();
-                summary::recovered(&recovered);
-                clean &= recovered.leftovers.is_empty();
-            }
-            // Not dead: somebody works on it in another process.
-            Err(e) if e.kind() == ErrorKind::Conflict => {
-                say(&format!("run {run} is still under way, or another process recovers it"))
-            }
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(clean)
-}
-
-/// The first Ctrl-C undoes everything; the second one leaves at once, and the journal knows what is left.
-fn cancel_on_ctrl_c(canceller: Canceller, options: &Options) {
-    let directory = options.directory.clone();
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_err() {
-            return;
-        }
-        say("cancelling: what this run made is undone; Ctrl-C again leaves at once");
-        canceller.cancel();
-        if tokio::signal::ctrl_c().await.is_ok() {
-            say(&format!("left; clean up with: cargo xtask quickstart --recover --dir {}", directory.display()));
-            std::process::exit(130);
-        }
-    });
 }
 
 /// A thread of its own: reading standard input cannot be cancelled, and must not hold up the end.

@@ -1,11 +1,14 @@
-//! Event sinks for people, to use or to copy: a live terminal and the log of a GitHub Actions job.
+//! What programs around the library have in common, to use or to copy: event sinks for people (a live terminal, the log of
+//! a GitHub Actions job), recovery and Ctrl-C, and what a run did in words.
 //!
 //! The library renders nothing. It gives every [`Event`](image_core::Event) to the sinks that whoever embeds it chose, and
 //! never waits for them: both sinks here pass events on to a thread that renders.
 
 pub mod github_actions;
 mod phrase;
+pub mod program;
 mod renderer;
+pub mod summary;
 pub mod terminal;
 
 pub use github_actions::GithubActions;

@@ -5,9 +5,10 @@ use crate::{
     place::{self, Place},
 };
 use aws_config::{BehaviorVersion, Region, SdkConfig, sts::AssumeRoleProvider};
+use aws_sdk_sts::config::Credentials;
 use aws_smithy_http_client::tls;
 use aws_smithy_types::retry::RetryConfig;
-use image_core::{Error, ErrorKind, Result, Scope, async_trait};
+use image_core::{Error, ErrorKind, Result, Scope, Secret, async_trait};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 use tokio::sync::OnceCell;
 
@@ -40,6 +41,7 @@ impl<T: ClientProvider + ?Sized> ClientProvider for Arc<T> {
 pub struct FromEnv {
     roles: BTreeMap<String, Role>,
     endpoint: Option<String>,
+    access_key: Option<(String, Secret)>,
     base: OnceCell<SdkConfig>,
 }
 
@@ -71,6 +73,14 @@ impl FromEnv {
         self
     }
 
+    /// Uses an access key instead of what the environment has: that of a simulator. Keys of real accounts belong in the
+    /// environment, or nowhere.
+    #[must_use]
+    pub fn access_key(mut self, id: impl Into<String>, secret: Secret) -> Self {
+        self.access_key = Some((id.into(), secret));
+        self
+    }
+
     async fn base(&self, region: &Region) -> &SdkConfig {
         self.base
             .get_or_init(|| async {
@@ -81,6 +91,10 @@ impl FromEnv {
                     aws_config::defaults(BehaviorVersion::latest()).region(region.clone()).http_client(http);
                 if let Some(url) = &self.endpoint {
                     loader = loader.endpoint_url(url);
+                }
+                if let Some((id, secret)) = &self.access_key {
+                    let key = Credentials::new(id, secret.expose(), None, None, "access key");
+                    loader = loader.credentials_provider(key);
                 }
                 loader.load().await
             })

@@ -13,7 +13,7 @@ use crate::ec2::SeedImage;
 use crate::fault::Rule;
 use crate::identity::AccessKey;
 use crate::log::CallRecord;
-use crate::world::{ResourceState, World};
+use crate::world::{Place, ResourceState, World};
 use crate::{server, service};
 
 /// The account that exists when none is named.
@@ -73,6 +73,13 @@ impl Simulator {
     /// Everything that exists, by account, region, service, kind and id.
     pub fn state(&self) -> Vec<ResourceState> {
         self.cloud.resources()
+    }
+
+    /// The private subnets that an account finds in a region, one in each zone; they reach Systems Manager. The ids are the
+    /// same in every run.
+    pub fn private_subnets(&self, account: &str, region: &str) -> Vec<String> {
+        let now = self.cloud.config.clock.now();
+        self.cloud.world().region(&Place::new(account, region), now).ec2.network.private_subnets()
     }
 
     /// The clock that states are derived from.

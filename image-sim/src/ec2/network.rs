@@ -142,6 +142,11 @@ impl Network {
         (network, tags)
     }
 
+    /// The subnets that give no public addresses.
+    pub(crate) fn private_subnets(&self) -> Vec<String> {
+        self.subnets.values().filter(|subnet| !subnet.map_public_ip).map(|subnet| subnet.id.clone()).collect()
+    }
+
     /// The id of the one VPC that is there from the start.
     pub(crate) fn main_vpc(&self) -> Option<&str> {
         self.vpcs.keys().next().map(String::as_str)
