@@ -63,6 +63,12 @@ pub(crate) fn kind_of(id: &str) -> Option<&'static str> {
     ids::Kind::of(id).map(|kind| kind.name)
 }
 
+/// Whether an action is simulated.
+#[cfg(test)]
+pub(crate) fn simulates(action: &str) -> bool {
+    FAMILIES.iter().any(|family| family(action).is_some())
+}
+
 #[async_trait]
 impl Service for Ec2 {
     fn name(&self) -> &'static str {

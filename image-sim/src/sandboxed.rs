@@ -33,18 +33,20 @@ mod with {
             let rootfs: PathBuf = rootfs.canonicalize().map_err(|error| format!("{}: {error}", rootfs.display()))?;
             let directory = std::env::temp_dir().join(format!("image-sim-{}", std::process::id()));
             std::fs::create_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-            let sandboxes = Sandboxes::new(&directory, Network::None).await?;
-            let tree = match rootfs.is_dir() {
-                true => Content::Tree(rootfs),
-                false => match sandboxes.tree(std::fs::File::open(&rootfs)?).await {
-                    Ok(tree) => tree,
-                    Err(error) => {
-                        sandboxes.remove().await?;
-                        return Err(format!("{}: {error}", rootfs.display()).into());
-                    }
-                },
+            let sandboxes = match Sandboxes::new(&directory, Network::None).await {
+                Ok(sandboxes) => sandboxes,
+                Err(error) => {
+                    std::fs::remove_dir(&directory)?;
+                    return Err(error.into());
+                }
             };
-            Ok(Self { sandboxes, tree })
+            match tree(&sandboxes, &rootfs).await {
+                Ok(tree) => Ok(Self { sandboxes, tree }),
+                Err(error) => {
+                    sandboxes.remove().await?;
+                    Err(format!("{}: {error}", rootfs.display()).into())
+                }
+            }
         }
 
         /// A simulator whose public images hold the tree, and whose instances run in sandboxes.
@@ -56,6 +58,13 @@ mod with {
         pub(crate) async fn remove(self) -> Result<(), Error> {
             Ok(self.sandboxes.remove().await?)
         }
+    }
+
+    async fn tree(sandboxes: &Sandboxes, rootfs: &Path) -> Result<Content, Error> {
+        if rootfs.is_dir() {
+            return Ok(Content::Tree(rootfs.to_owned()));
+        }
+        Ok(sandboxes.tree(std::fs::File::open(rootfs)?).await?)
     }
 }
 

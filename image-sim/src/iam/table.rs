@@ -186,6 +186,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn actions_of_ec2_are_simulated() {
+        let ec2 = actions().filter_map(|action| action.strip_prefix("ec2:"));
+        assert_eq!(ec2.filter(|action| !crate::ec2::simulates(action)).collect::<Vec<_>>(), [""; 0]);
+    }
+
+    #[test]
     fn actions_stand_once_and_in_order() {
         assert!(ROWS.is_sorted_by(|a, b| a.action < b.action));
         assert!(actions().all(|action| SERVICES.contains(&action.split(':').next().unwrap())));
