@@ -2,11 +2,14 @@
 //!
 //! | Request | Answer |
 //! |---|---|
-//! | `GET /_sim/health` | `{}` |
-//! | `GET /_sim/calls` | every call, oldest first |
+//! | `GET /_sim/health` | `{"calls_dropped": 0}`: how many calls were recorded and are no longer kept |
+//! | `GET /_sim/calls` | the newest calls, oldest first |
 //! | `GET /_sim/state` | every resource |
 //! | `POST /_sim/faults` | adds a rule, or a list of rules |
 //! | `DELETE /_sim/faults` | removes every rule |
+//! | `POST /_sim/policies` | `{"principal": {"access_key": "test"}, "name": "build", "policy": {...}}` attaches a policy |
+//! | `DELETE /_sim/policies` | removes every policy, and what is known of their use |
+//! | `GET /_sim/iam` | `{"denied": [...], "unused": [...]}`: calls that were denied, grants that no call needed |
 //! | `POST /_sim/clock` | `{"advance_seconds": 60}` moves a manual clock |
 
 use std::time::Duration;
@@ -17,6 +20,7 @@ use serde_json::{Value, json};
 use crate::call::{Reply, Request};
 use crate::cloud::Cloud;
 use crate::fault::Rule;
+use crate::iam::{Policy, Principal};
 
 /// Where the paths start.
 pub(crate) const PREFIX: &str = "/_sim/";
@@ -27,9 +31,17 @@ struct Advance {
     advance_seconds: u64,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Attach {
+    principal: Principal,
+    name: String,
+    policy: Value,
+}
+
 pub(crate) fn answer(cloud: &Cloud, request: &Request) -> Reply {
     let result = match (request.method.as_str(), request.path.strip_prefix(PREFIX).unwrap_or_default()) {
-        ("GET", "health") => Ok(json!({})),
+        ("GET", "health") => Ok(json!({ "calls_dropped": cloud.log.dropped() })),
         ("GET", "calls") => Ok(cloud.calls_json()),
         ("GET", "state") => Ok(serde_json::to_value(cloud.resources()).unwrap_or_default()),
         ("POST", "faults") => add_faults(cloud, &request.body),
@@ -37,6 +49,12 @@ pub(crate) fn answer(cloud: &Cloud, request: &Request) -> Reply {
             cloud.faults.clear();
             Ok(json!({}))
         }
+        ("POST", "policies") => attach(cloud, &request.body),
+        ("DELETE", "policies") => {
+            cloud.iam.clear();
+            Ok(json!({}))
+        }
+        ("GET", "iam") => Ok(json!({ "denied": cloud.iam.denied(), "unused": cloud.iam.unused() })),
         ("POST", "clock") => advance(cloud, &request.body),
         (method, _) => Err((404, format!("no {method} {}", request.path))),
     };
@@ -61,6 +79,14 @@ fn add_faults(cloud: &Cloud, body: &[u8]) -> Result {
         cloud.faults.add(rule);
     }
     Ok(json!({ "added": added }))
+}
+
+fn attach(cloud: &Cloud, body: &[u8]) -> Result {
+    let refused = |error: &dyn std::fmt::Display| (400, error.to_string());
+    let Attach { principal, name, policy } = serde_json::from_slice(body).map_err(|error| refused(&error))?;
+    let policy = Policy::from_json(&policy).map_err(|error| refused(&error))?;
+    cloud.iam.attach(principal.arn(cloud).map_err(|error| refused(&error))?, name, policy);
+    Ok(json!({}))
 }
 
 fn advance(cloud: &Cloud, body: &[u8]) -> Result {

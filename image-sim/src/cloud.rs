@@ -16,6 +16,7 @@ use crate::clock::{Clock, Timings};
 use crate::consistency::EventualConsistency;
 use crate::error::{ApiError, Protocol};
 use crate::fault::{Effect, Faults, server_error, throttled};
+use crate::iam::Iam;
 use crate::identity::{Identities, Identity, Refusal};
 use crate::log::{CallRecord, Log};
 use crate::service::Service;
@@ -34,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) bodies: Arc<dyn Bodies>,
     /// Whether EC2's request buckets run dry.
     pub(crate) throttling: bool,
+    /// How many calls the log keeps.
+    pub(crate) calls_kept: usize,
 }
 
 /// The simulated cloud.
@@ -41,6 +44,7 @@ pub(crate) struct Config {
 pub(crate) struct Cloud {
     pub(crate) config: Config,
     pub(crate) identities: Identities,
+    pub(crate) iam: Iam,
     pub(crate) faults: Faults,
     pub(crate) log: Log,
     pub(crate) buckets: Buckets,
@@ -66,11 +70,12 @@ struct Target<'a> {
 impl Cloud {
     pub(crate) fn new(config: Config, services: Vec<Box<dyn Service>>, world: World) -> Self {
         Self {
-            config,
             identities: Identities::default(),
+            iam: Iam::default(),
             faults: Faults::default(),
-            log: Log::default(),
+            log: Log::keeping(config.calls_kept),
             buckets: Buckets::default(),
+            config,
             services,
             world: Mutex::new(world),
         }
@@ -201,7 +206,10 @@ impl Cloud {
         }
         let call =
             Call { id: id.to_owned(), region: target.region.clone(), identity, action, now: self.now(), request };
-        let result = target.service.handle(self, &call).await;
+        let result = match self.iam.authorize(self, target.service.name(), protocol, &call) {
+            Ok(()) => target.service.handle(self, &call).await,
+            Err(denied) => Err(denied),
+        };
         match fault {
             Some(Effect::ReplyLost) => {
                 record.status = result.as_ref().map_or_else(|error| error.status, |reply| reply.status);

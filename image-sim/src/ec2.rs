@@ -3,14 +3,14 @@
 mod action;
 mod catalogue;
 mod describe;
-mod device;
+pub(crate) mod device;
 mod group;
 mod ids;
 mod image;
-mod instance;
+pub(crate) mod instance;
 mod instance_type;
 mod key_pair;
-mod launch_template;
+pub(crate) mod launch_template;
 mod managed;
 mod network;
 mod region;
@@ -57,6 +57,17 @@ const FAMILIES: [fn(&str) -> Option<action::Handler>; 11] = [
     network::handler,
     |action| launch_template::handler(action).or_else(|| settings::handler(action)),
 ];
+
+/// The kind that an id is of, as ARNs and tag specifications name it.
+pub(crate) fn kind_of(id: &str) -> Option<&'static str> {
+    ids::Kind::of(id).map(|kind| kind.name)
+}
+
+/// Whether an action is simulated.
+#[cfg(test)]
+pub(crate) fn simulates(action: &str) -> bool {
+    FAMILIES.iter().any(|family| family(action).is_some())
+}
 
 #[async_trait]
 impl Service for Ec2 {

@@ -21,12 +21,19 @@ pub(crate) struct Identity {
     /// `arn:aws:iam::111122223333:user/test`
     pub(crate) arn: String,
     pub(crate) access_key: String,
+    /// The ARN of the role whose session this is.
+    pub(crate) role: Option<String>,
 }
 
 impl Identity {
+    /// Whose policies hold: the role of a session, else the user.
+    pub(crate) fn principal(&self) -> &str {
+        self.role.as_deref().unwrap_or(&self.arn)
+    }
+
     /// Of a call without a signature, which few actions allow.
     pub(crate) fn anonymous() -> Self {
-        Self { account: String::new(), arn: "anonymous".to_owned(), access_key: String::new() }
+        Self { account: String::new(), arn: "anonymous".to_owned(), access_key: String::new(), role: None }
     }
 }
 
@@ -38,6 +45,8 @@ pub(crate) struct AccessKey {
     pub(crate) account: String,
     /// The principal.
     pub(crate) arn: String,
+    /// The ARN of the role whose session this is.
+    pub(crate) role: Option<String>,
     /// Temporary keys: the session token, and the simulated time until which they hold.
     pub(crate) session: Option<(String, Timestamp)>,
 }
@@ -56,6 +65,12 @@ impl Identities {
     /// Adds a key, or replaces the one with its id. STS adds the keys of the sessions that it gives out.
     pub(crate) fn add(&self, key: AccessKey) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.id.clone(), key);
+    }
+
+    /// The ARN whose policies hold for an access key.
+    pub(crate) fn principal(&self, access_key: &str) -> Option<String> {
+        let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.get(access_key).map(|key| key.role.as_ref().unwrap_or(&key.arn).clone())
     }
 
     /// Every account that has a key.
@@ -95,7 +110,12 @@ impl Identities {
         if !signed.is_by(&key.secret, request) {
             return Err(Refusal::BadSignature);
         }
-        Ok(Identity { account: key.account.clone(), arn: key.arn.clone(), access_key: key.id.clone() })
+        Ok(Identity {
+            account: key.account.clone(),
+            arn: key.arn.clone(),
+            access_key: key.id.clone(),
+            role: key.role.clone(),
+        })
     }
 }
 
@@ -186,6 +206,7 @@ mod tests {
             secret: "test".to_owned(),
             account: "111122223333".to_owned(),
             arn: "arn:aws:iam::111122223333:user/test".to_owned(),
+            role: None,
             session: until.map(|until| ("token".to_owned(), until)),
         });
         identities

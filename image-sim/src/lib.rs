@@ -5,8 +5,12 @@
 //! derived from when it began and a [`Clock`], which a test may move by hand.
 //!
 //! Signatures are verified, so a client needs a known access key; unknown parameters are refused instead of dropped;
-//! every call is recorded ([`Simulator::calls`]), and what exists can be listed ([`Simulator::state`]) to prove that
+//! calls are recorded ([`Simulator::calls`]), and what exists can be listed ([`Simulator::state`]) to prove that
 //! nothing leaks.
+//!
+//! Access keys and roles may be given IAM policies ([`Simulator::attach_policy`]): a call that they do not allow is denied
+//! as AWS denies it, and what they grant without need can be listed ([`Simulator::unused_actions`]). Without a policy
+//! everything is allowed. [`iam`] says what is enforced and what is not.
 //!
 //! What an instance *is* stands behind [`Bodies`]: by default nothing runs, and content merely goes from image to volume
 //! to snapshot. With the feature `sandbox` there is `Sandboxes`: the commands that Systems Manager is sent really run, in
@@ -22,6 +26,7 @@ mod consistency;
 mod ec2;
 mod error;
 mod fault;
+pub mod iam;
 mod identity;
 mod log;
 mod query;

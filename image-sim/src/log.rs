@@ -1,7 +1,7 @@
 //! What was called, by whom, and how it ended.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -52,17 +52,45 @@ pub struct CallRecord {
     pub answered: bool,
 }
 
-/// Every call, oldest first.
+/// The newest calls, oldest first.
+#[derive(Debug)]
+pub(crate) struct Log {
+    kept: usize,
+    calls: Mutex<Calls>,
+}
+
 #[derive(Debug, Default)]
-pub(crate) struct Log(Mutex<Vec<CallRecord>>);
+struct Calls {
+    records: VecDeque<CallRecord>,
+    dropped: u64,
+}
 
 impl Log {
+    /// A log of the newest calls, so many.
+    pub(crate) fn keeping(kept: usize) -> Self {
+        Self { kept, calls: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn add(&self, record: CallRecord) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+        let mut calls = self.lock();
+        calls.records.push_back(record);
+        while calls.records.len() > self.kept {
+            calls.records.pop_front();
+            calls.dropped += 1;
+        }
     }
 
     pub(crate) fn calls(&self) -> Vec<CallRecord> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().records.iter().cloned().collect()
+    }
+
+    /// How many calls were recorded and are no longer kept.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.lock().dropped
     }
 }
 
@@ -98,6 +126,28 @@ pub(crate) fn time(time: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_newest_calls_are_kept_and_the_others_counted() {
+        let log = Log::keeping(2);
+        for action in ["A", "B", "C"] {
+            log.add(CallRecord {
+                time: String::new(),
+                request_id: String::new(),
+                account: String::new(),
+                principal: String::new(),
+                service: String::new(),
+                region: String::new(),
+                action: action.to_owned(),
+                parameters: Value::Null,
+                status: 200,
+                error: None,
+                answered: true,
+            });
+        }
+        assert_eq!(log.calls().into_iter().map(|call| call.action).collect::<Vec<_>>(), ["B", "C"]);
+        assert_eq!(log.dropped(), 1);
+    }
 
     #[test]
     fn secrets_are_not_recorded() {

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use crate::body::{Bodies, Hollow};
+use crate::body::{Bodies, Content, Hollow};
 use crate::clock::{Clock, Timings};
 use crate::cloud::{Cloud, Config};
 use crate::consistency::EventualConsistency;
 use crate::ec2::SeedImage;
 use crate::fault::Rule;
+use crate::iam::{DeniedCall, Policy, Principal, UnknownPrincipal, UnusedAction};
 use crate::identity::AccessKey;
 use crate::log::CallRecord;
 use crate::world::{Place, ResourceState, World};
@@ -65,9 +66,45 @@ impl Simulator {
         self.cloud.faults.clear();
     }
 
-    /// Every call so far, oldest first.
+    /// Attaches a policy under a name, or replaces the one of the principal that has this name. From then on the principal
+    /// may do what its policies allow, and nothing else.
+    ///
+    /// # Errors
+    /// When nobody has the access key, or the ARN names no role. That a role exists need not be said.
+    pub fn attach_policy(
+        &self,
+        principal: &Principal,
+        name: impl Into<String>,
+        policy: Policy,
+    ) -> Result<(), UnknownPrincipal> {
+        self.cloud.iam.attach(principal.arn(&self.cloud)?, name.into(), policy);
+        Ok(())
+    }
+
+    /// Removes every policy, and what is known of their use.
+    pub fn clear_policies(&self) {
+        self.cloud.iam.clear();
+    }
+
+    /// The calls that a policy did not allow, oldest first: the newest 10,000.
+    pub fn denied_calls(&self) -> Vec<DeniedCall> {
+        self.cloud.iam.denied()
+    }
+
+    /// What statements grant and no call needed, wildcards spelled out. A grant was needed when a call that it applies to
+    /// was let through, also where another statement grants the same.
+    pub fn unused_actions(&self) -> Vec<UnusedAction> {
+        self.cloud.iam.unused()
+    }
+
+    /// The newest calls, oldest first: as many as [`Builder::calls_kept`] says.
     pub fn calls(&self) -> Vec<CallRecord> {
         self.cloud.log.calls()
+    }
+
+    /// How many calls were recorded and are no longer kept.
+    pub fn calls_dropped(&self) -> u64 {
+        self.cloud.log.dropped()
     }
 
     /// Everything that exists, by account, region, service, kind and id.
@@ -106,7 +143,7 @@ impl Drop for Simulator {
 }
 
 /// Configures a [`Simulator`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Builder {
     port: u16,
     keys: Vec<AccessKey>,
@@ -119,6 +156,33 @@ pub struct Builder {
     throttling: bool,
     faults: Vec<Rule>,
     images: Vec<SeedImage>,
+    public_content: Content,
+    roles: Vec<(String, String)>,
+    calls_kept: usize,
+}
+
+/// How many calls are kept when nothing is said.
+const CALLS_KEPT: usize = 100_000;
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            keys: Vec::new(),
+            clock: None,
+            timings: Timings::default(),
+            consistency: EventualConsistency::default(),
+            regions: Vec::new(),
+            no_capacity: Vec::new(),
+            bodies: None,
+            throttling: false,
+            faults: Vec::new(),
+            images: Vec::new(),
+            public_content: Content::Empty,
+            roles: Vec::new(),
+            calls_kept: CALLS_KEPT,
+        }
+    }
 }
 
 impl Builder {
@@ -143,7 +207,7 @@ impl Builder {
     pub fn access_key(mut self, account: impl Into<String>, id: impl Into<String>, secret: impl Into<String>) -> Self {
         let (account, id) = (account.into(), id.into());
         let arn = format!("arn:aws:iam::{account}:user/{id}");
-        self.keys.push(AccessKey { id, secret: secret.into(), account, arn, session: None });
+        self.keys.push(AccessKey { id, secret: secret.into(), account, arn, role: None, session: None });
         self
     }
 
@@ -210,6 +274,27 @@ impl Builder {
         self
     }
 
+    /// What the root volumes of the public images of Amazon, Debian and Canonical hold: nothing when not said.
+    #[must_use]
+    pub fn public_content(mut self, content: Content) -> Self {
+        self.public_content = content;
+        self
+    }
+
+    /// The role of an instance profile, by their names. A profile has a role of its own name when not said.
+    #[must_use]
+    pub fn instance_profile(mut self, profile: impl Into<String>, role: impl Into<String>) -> Self {
+        self.roles.push((profile.into(), role.into()));
+        self
+    }
+
+    /// How many calls [`Simulator::calls`] keeps, the newest: 100,000 when not said.
+    #[must_use]
+    pub const fn calls_kept(mut self, calls: usize) -> Self {
+        self.calls_kept = calls;
+        self
+    }
+
     /// Listens, in the runtime that this is called in.
     ///
     /// # Errors
@@ -220,7 +305,8 @@ impl Builder {
             true => DEFAULT_REGIONS.map(str::to_owned).to_vec(),
             false => this.regions,
         };
-        let images = crate::ec2::public_images().into_iter().chain(this.images).collect();
+        let public = crate::ec2::public_images().into_iter().map(|image| image.content(this.public_content.clone()));
+        let images = public.chain(this.images).collect();
         let config = Config {
             clock: this.clock.unwrap_or(Clock::real()),
             timings: this.timings,
@@ -229,10 +315,14 @@ impl Builder {
             no_capacity: this.no_capacity,
             bodies: this.bodies.unwrap_or_else(|| Arc::new(Hollow)),
             throttling: this.throttling,
+            calls_kept: this.calls_kept,
         };
         let cloud = Arc::new(Cloud::new(config, service::all(), World::new(images)));
         for key in this.keys {
             cloud.identities.add(key);
+        }
+        for (profile, role) in this.roles {
+            cloud.iam.add_role(profile, role);
         }
         for rule in this.faults {
             cloud.faults.add(rule);

@@ -31,6 +31,13 @@ pub(crate) struct State {
     parameters: parameter::Parameters,
 }
 
+impl State {
+    /// The tags of a parameter.
+    pub(crate) fn parameter_tags(&self, name: &str) -> impl Iterator<Item = (&String, &String)> {
+        parameter::tags(&self.parameters, name)
+    }
+}
+
 /// What an action has at hand.
 struct Cx<'a> {
     cloud: &'a Arc<Cloud>,

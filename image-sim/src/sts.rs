@@ -79,7 +79,8 @@ fn assume_role(cloud: &Cloud, call: &Call, params: &Params<'_>) -> Result<Xml, A
     }
     let until = after(call.now, Duration::from_secs(seconds));
     let name = role.rsplit('/').next().unwrap_or(role);
-    let key = session_key(account, &format!("arn:aws:sts::{account}:assumed-role/{name}/{session}"), until);
+    let principal = format!("arn:aws:sts::{account}:assumed-role/{name}/{session}");
+    let key = session_key(account, &principal, &arn, until);
     let mut xml = Xml::default();
     xml.element("AssumedRoleUser", |xml| {
         xml.text("AssumedRoleId", format_args!("{}:{session}", key.id));
@@ -95,13 +96,14 @@ fn assume_role(cloud: &Cloud, call: &Call, params: &Params<'_>) -> Result<Xml, A
     Ok(xml)
 }
 
-fn session_key(account: &str, arn: &str, until: Timestamp) -> AccessKey {
+fn session_key(account: &str, arn: &str, role: &str, until: Timestamp) -> AccessKey {
     let random = || Uuid::new_v4().simple().to_string();
     AccessKey {
         id: format!("ASIA{}", &random()[..16].to_uppercase()),
         secret: random(),
         account: account.to_owned(),
         arn: arn.to_owned(),
+        role: Some(role.to_owned()),
         session: Some((random(), until)),
     }
 }

@@ -62,11 +62,26 @@ impl Rig {
         self.send(key, region, "ec2", "POST", "/", &[], body.into_bytes()).await
     }
 
-    /// Sends a signed request to any service.
+    /// Sends a request to any service, signed with a key whose secret is its id.
     #[expect(clippy::too_many_arguments, reason = "each is a part of a request")]
     pub(crate) async fn send(
         &self,
         key: &str,
+        region: &str,
+        service: &str,
+        method: &str,
+        path_and_query: &str,
+        headers: &[(&'static str, &str)],
+        body: Vec<u8>,
+    ) -> Answer {
+        self.send_with((key, key), region, service, method, path_and_query, headers, body).await
+    }
+
+    /// Sends a request to any service, signed with a key and its secret.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of a request")]
+    pub(crate) async fn send_with(
+        &self,
+        (key, secret): (&str, &str),
         region: &str,
         service: &str,
         method: &str,
@@ -87,7 +102,7 @@ impl Rig {
         for (name, value) in headers {
             request.headers.insert(*name, value.parse().unwrap());
         }
-        sign(&mut request, key, key, region, service, Timestamp::now());
+        sign(&mut request, key, secret, region, service, Timestamp::now());
         let mut text = format!("{method} {path_and_query} HTTP/1.1\r\n");
         for (name, value) in &request.headers {
             text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));

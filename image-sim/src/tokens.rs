@@ -1,11 +1,22 @@
 //! Idempotency tokens: the same token with the same parameters is the same call.
+//!
+//! EC2 keeps a token for at least 24 hours, and one of a launch until 24 hours after its instances ended:
+//! <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html>. Here it is that long and no longer, as far
+//! as calls with tokens saw the instances.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use sha2::{Digest, Sha256};
 
+use crate::clock::after;
 use crate::error::ApiError;
 use crate::signature::hex;
+
+/// How long a token is kept after the last moment at which something that it gave was alive.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// The tokens that one account used in one region.
 #[derive(Debug, Default)]
@@ -15,9 +26,18 @@ pub(crate) struct Tokens(BTreeMap<(String, String), Used>);
 struct Used {
     fingerprint: String,
     ids: Vec<String>,
+    at: Timestamp,
 }
 
 impl Tokens {
+    /// Forgets the tokens whose time is over. `seen` is the last moment at which something was alive, as far as is known.
+    pub(crate) fn expire(&mut self, now: Timestamp, seen: impl Fn(&str) -> Option<Timestamp>) {
+        self.0.retain(|_, used| {
+            used.at = used.ids.iter().filter_map(|id| seen(id)).fold(used.at, Timestamp::max);
+            now < after(used.at, KEPT)
+        });
+    }
+
     /// The ids that `action` gave under this token, where it was used before.
     ///
     /// # Errors
@@ -37,8 +57,8 @@ impl Tokens {
     }
 
     /// Remembers what `action` gave.
-    pub(crate) fn remember(&mut self, action: &str, token: &str, fingerprint: &str, ids: Vec<String>) {
-        let used = Used { fingerprint: fingerprint.to_owned(), ids };
+    pub(crate) fn remember(&mut self, action: &str, token: &str, fingerprint: &str, ids: Vec<String>, at: Timestamp) {
+        let used = Used { fingerprint: fingerprint.to_owned(), ids, at };
         self.0.insert((action.to_owned(), token.to_owned()), used);
     }
 }
@@ -71,11 +91,29 @@ mod tests {
         let mut tokens = Tokens::default();
         let same = print(&[("ImageId", "ami-1"), ("ClientToken", "t")]);
         assert_eq!(tokens.used("RunInstances", "t", &same), Ok(None));
-        tokens.remember("RunInstances", "t", &same, vec!["i-1".to_owned()]);
+        tokens.remember("RunInstances", "t", &same, vec!["i-1".to_owned()], Timestamp::UNIX_EPOCH);
         assert_eq!(tokens.used("RunInstances", "t", &same), Ok(Some(vec!["i-1".to_owned()])));
         assert_eq!(tokens.used("CopyImage", "t", &same), Ok(None), "each action has its own");
         let error = tokens.used("RunInstances", "t", &print(&[("ImageId", "ami-2")])).unwrap_err();
         assert_eq!(error.code, "IdempotentParameterMismatch");
+    }
+
+    #[test]
+    fn a_token_ends_a_day_after_what_it_gave() {
+        let at = |hours: i64| Timestamp::from_second(hours * 3600).unwrap();
+        let mut tokens = Tokens::default();
+        tokens.remember("CopyImage", "t", "f", vec!["ami-1".to_owned()], at(0));
+        tokens.remember("RunInstances", "t", "f", vec!["i-1".to_owned()], at(0));
+        let known =
+            |tokens: &Tokens| ["CopyImage", "RunInstances"].map(|a| tokens.used(a, "t", "f").unwrap().is_some());
+        tokens.expire(at(23), |_| None);
+        assert_eq!(known(&tokens), [true, true]);
+        tokens.expire(at(24), |id| (id == "i-1").then(|| at(24)));
+        assert_eq!(known(&tokens), [false, true], "an instance that runs keeps its token");
+        tokens.expire(at(47), |_| None);
+        assert_eq!(known(&tokens), [false, true]);
+        tokens.expire(at(48), |_| None);
+        assert_eq!(known(&tokens), [false, false]);
     }
 
     #[test]

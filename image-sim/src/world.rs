@@ -60,6 +60,11 @@ impl World {
         self.regions.get(place).map_or(&NONE, |region| region.ec2.tags.of(id))
     }
 
+    /// What the account has in the region, where it was used.
+    pub(crate) fn place(&self, place: &Place) -> Option<&Region> {
+        self.regions.get(place)
+    }
+
     /// What the account has in the region; on first use, what a new account finds there.
     pub(crate) fn region(&mut self, place: &Place, now: Timestamp) -> &mut Region {
         self.regions

@@ -61,15 +61,17 @@ impl Cx<'_> {
     /// What this action gave under this token, where it was used before.
     pub(crate) fn replay(&mut self, token: Option<&str>) -> Result<Option<Vec<String>>, ApiError> {
         let Some(token) = token else { return Ok(None) };
-        let (action, fingerprint) = (self.action, self.fingerprint.clone());
+        let (action, fingerprint, now) = (self.action, self.fingerprint.clone(), self.now);
+        let Region { ec2, tokens, .. } = self.region();
+        tokens.expire(now, |id| ec2.instances.get(id).map(|instance| instance.last_alive(now)));
         self.region().tokens.used(action, token, &fingerprint)
     }
 
     /// Remembers what this action gave under this token.
     pub(crate) fn remember(&mut self, token: Option<&str>, ids: Vec<String>) {
         let Some(token) = token else { return };
-        let (action, fingerprint) = (self.action, self.fingerprint.clone());
-        self.region().tokens.remember(action, token, &fingerprint, ids);
+        let (action, fingerprint, now) = (self.action, self.fingerprint.clone(), self.now);
+        self.region().tokens.remember(action, token, &fingerprint, ids, now);
     }
 
     /// A resource was created: under eventual consistency it is not visible yet.

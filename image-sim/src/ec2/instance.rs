@@ -132,6 +132,11 @@ impl Instance {
         !self.phase.working && self.phase.at <= now
     }
 
+    /// The last moment at which it was not terminated: now, unless it is.
+    pub(crate) fn last_alive(&self, now: Timestamp) -> Timestamp {
+        if self.state(now) == "terminated" { self.phase.at } else { now }
+    }
+
     /// Whether it runs, and for how long it has.
     pub(crate) fn running_since(&self, now: Timestamp) -> Option<Timestamp> {
         (self.phase.goal == Goal::Running && self.settled(now)).then_some(self.phase.at)

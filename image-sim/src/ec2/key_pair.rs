@@ -28,7 +28,8 @@ pub(crate) fn handler(action: &str) -> Option<Handler> {
 pub(crate) struct KeyPair {
     pub(crate) id: String,
     pub(crate) name: String,
-    kind: &'static str,
+    /// `rsa` or `ed25519`.
+    pub(crate) kind: &'static str,
     fingerprint: String,
     /// As in `authorized_keys`.
     public: String,

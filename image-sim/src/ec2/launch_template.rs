@@ -65,7 +65,8 @@ impl TemplateRef {
         Self::required(params).map(Some)
     }
 
-    fn required(params: &Params<'_>) -> Result<Self, ApiError> {
+    /// The template that the parameters must name.
+    pub(crate) fn required(params: &Params<'_>) -> Result<Self, ApiError> {
         let this = Self {
             id: TEMPLATE.optional(params, "LaunchTemplateId")?,
             name: params.text("LaunchTemplateName"),
@@ -81,7 +82,8 @@ impl TemplateRef {
         }
     }
 
-    fn id(&self, ec2: &State) -> Result<String, ApiError> {
+    /// The id of the template that is meant.
+    pub(crate) fn id(&self, ec2: &State) -> Result<String, ApiError> {
         match (&self.id, &self.name) {
             (Some(id), _) if ec2.templates.contains_key(id) => Ok(id.clone()),
             (Some(id), _) => Err(TEMPLATE.missing(id)),

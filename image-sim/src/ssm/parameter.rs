@@ -188,6 +188,11 @@ fn check_name(name: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// The tags of a parameter; none when there is no such parameter.
+pub(super) fn tags<'a>(parameters: &'a Parameters, name: &str) -> impl Iterator<Item = (&'a String, &'a String)> {
+    parameters.get(name).into_iter().flat_map(|parameter| &parameter.tags)
+}
+
 /// What `NAME` or `NAME:VERSION` names.
 fn find<'a>(parameters: &'a Parameters, selector: &str) -> Result<(&'a str, &'a Version), ApiError> {
     let (name, version) = match selector.split_once(':') {

@@ -157,6 +157,19 @@ impl Metadata {
         }
     }
 
+    /// What IAM knows of these options, with the defaults of what is absent.
+    pub(crate) fn keys(&self, mut set: impl FnMut(&str, &str)) {
+        set("ec2:MetadataHttpTokens", self.tokens.as_deref().unwrap_or("optional"));
+        set("ec2:MetadataHttpEndpoint", self.endpoint.as_deref().unwrap_or("enabled"));
+        set("ec2:MetadataHttpPutResponseHopLimit", &self.hop_limit.unwrap_or(1).to_string());
+        set("ec2:InstanceMetadataTags", self.tags.as_deref().unwrap_or("disabled"));
+    }
+
+    /// The options of an image's instances, where nothing else is asked for.
+    pub(crate) fn of_image(imds: Option<&str>) -> Self {
+        Self { tokens: imds.map(|_| "required".to_owned()), hop_limit: imds.map(|_| 2), ..Self::default() }
+    }
+
     pub(crate) fn write(&self, xml: &mut Xml, state: &str) {
         let or = |value: &Option<String>, default: &str| value.clone().unwrap_or_else(|| default.to_owned());
         xml.text("state", state);

@@ -166,12 +166,7 @@ impl Launch {
         let (now, account) = (cx.now, cx.place.account.clone());
         let at = after(now, cx.cloud.config.timings.instance_start);
         let image = &self.image;
-        let imds = Metadata {
-            tokens: image.imds.as_ref().map(|_| "required".to_owned()),
-            hop_limit: image.imds.as_ref().map(|_| 2),
-            ..Metadata::default()
-        };
-        let metadata = data.metadata.clone().over(imds);
+        let metadata = data.metadata.clone().over(Metadata::of_image(image.imds.as_deref()));
         let ec2 = &mut cx.region().ec2;
         let number = ec2.network.next_address();
         let instance = Instance {

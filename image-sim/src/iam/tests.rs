@@ -1,0 +1,5 @@
+//! Decisions by tables, and a build over the wire under a policy.
+
+mod decisions;
+mod documents;
+mod wire;
