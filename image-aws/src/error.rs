@@ -131,7 +131,9 @@ fn kind(code: &str, status: StatusCode) -> ErrorKind {
         _ if code.contains("Duplicate") || code.ends_with("AlreadyExists") => AlreadyExists,
         _ if code.ends_with("NotFound") || code.ends_with("NotFoundException") => NotFound,
         "InvalidAMIID.Unavailable" | "ParameterNotFound" | "ParameterVersionNotFound" => NotFound,
-        "InternalError" | "InternalFailure" | "ServiceUnavailable" | "Unavailable" | "InternalServerError" => Unavailable,
+        "InternalError" | "InternalFailure" | "ServiceUnavailable" | "Unavailable" | "InternalServerError" => {
+            Unavailable
+        }
         _ if code.starts_with("Invalid") || code.starts_with("Missing") || code.starts_with("Malformed") => {
             InvalidInput
         }
