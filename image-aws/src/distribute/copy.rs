@@ -53,9 +53,7 @@ impl AmiDistributor {
             );
             // A copy has the bytes of its source, encrypted or not.
             let copy = copy.with_digest(approved.image().digest.clone());
-            let copy = devices(&image).into_iter().fold(copy, |copy, (device, snapshot)| {
-                copy.with_part(device, snapshot) //
-            });
+            let copy = devices(&image).into_iter().fold(copy, |copy, (device, id)| copy.with_part(device, id));
             all.push(Captured::new(copy, guard.into_iter().collect()));
         }
         Ok(all)
@@ -214,10 +212,10 @@ impl CopyCall {
 async fn find_kept(api: &Api, fingerprint: &str) -> Result<Option<String>> {
     let filters = vec![tagged(tag::FINGERPRINT, fingerprint), tagged(tag::STATE, State::Kept.as_str())];
     let found = api.images(filters).await?;
-    let usable = found.into_iter().filter(|image| {
-        image.state() == Some(&ImageState::Available) && tags(image.tags()).contains_key(SOURCE_TAG) //
-    });
-    let oldest = usable.min_by_key(|image| (image.creation_date.clone(), image.image_id.clone()));
+    let usable =
+        |image: &Ec2Image| image.state() == Some(&ImageState::Available) && tags(image.tags()).contains_key(SOURCE_TAG);
+    let oldest =
+        found.into_iter().filter(usable).min_by_key(|image| (image.creation_date.clone(), image.image_id.clone()));
     Ok(oldest.and_then(|image| image.image_id))
 }
 

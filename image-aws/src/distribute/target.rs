@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn settings_that_cannot_work_are_refused_by_name() {
         let new = || Target::new(place("eu-west-1"));
-        let minutes = |n| Duration::from_secs(60 * n);
+        let minutes = |n: u64| Duration::from_secs(60 * n);
         for (target, field) in [
             (Target::new(place("cn-north-1")), "region"),
             (new().kms_key("arn:aws:kms:us-east-1:111122223333:key/1"), "kms_key"),

@@ -101,7 +101,7 @@ async fn copies_say_what_they_are_and_are_private_until_published() {
     COPY/launch-permission
     /golden/new
     /golden/old
-    /golden/old
+    /golden/other
     ");
     let mut state = cloud.lock();
     let far = state.home(&place(FAR)).clone();
@@ -265,7 +265,8 @@ async fn a_parameter_counts_only_once_it_is_read_back() {
     let cloud = Cloud::with_image(false);
     let distributor = new(&cloud).target(Target::new(place(HOME)).parameter("/golden/old").parameter("/golden/new"));
     let cx = context(&distributor).await;
-    let bad = Image { id: "ami-bad".into(), ..image() };
+    let mut bad = image();
+    bad.id = "ami-bad".into();
     let error = distributor.publish(&cx, &[bad]).await.unwrap_err();
     assert!(error.to_string().contains("after 120 s"), "{error}");
 
@@ -346,7 +347,8 @@ async fn an_image_of_another_place_and_credentials_of_another_account_are_refuse
     let cloud = Cloud::with_image(false);
     let distributor = full(&cloud, None);
     let cx = context(&distributor).await;
-    let elsewhere = Image { location: "eu-west-1".into(), ..image() };
+    let mut elsewhere = image();
+    elsewhere.location = "eu-west-1".into();
     let approved = ApprovedImage::dangerous_unreviewed(elsewhere, "a test");
     assert_eq!(distributor.distribute(&cx, &approved).await.unwrap_err().kind(), ErrorKind::InvalidInput);
 

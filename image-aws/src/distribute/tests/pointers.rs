@@ -17,7 +17,7 @@ impl Cloud {
         let mut state = self.lock();
         let replayed = form.get("ClientToken").and_then(|token| state.tokens.get(token)).cloned();
         let home = state.home(place);
-        let wanted = form.get("LaunchTemplateId").or(form.get("LaunchTemplateId.1"));
+        let wanted = form.get("LaunchTemplateId").or_else(|| form.get("LaunchTemplateId.1"));
         let by_name = form.get("LaunchTemplateName.1");
         let is_it = |(id, template): &(&String, &mut Template)| {
             wanted == Some(id.as_str()) || by_name == Some(template.name.as_str())

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::distribute::{AmiDistributor, Protection, Target};
 use image_conformance::{
-    DistributorRig, Rig,
+    DistributorRig, Limits, Rig,
     fake::{FakeCloud, FakePlugin, FakeProvisioner, FakeScanner, FakeValidator},
 };
 use image_core::{
@@ -42,7 +42,7 @@ pub(super) fn full(cloud: &Cloud, reaches: Option<&str>) -> AmiDistributor {
                 .fast_restore("eu-west-1a")
                 .parameter("/golden/old"),
         )
-        .target(Target::new(OTHER.parse().unwrap()).parameter("/golden/old"))
+        .target(Target::new(OTHER.parse().unwrap()).parameter("/golden/other"))
 }
 
 /// The image that is distributed.
@@ -201,6 +201,9 @@ impl Rig for AwsRig {
             // The kit asks first whether it may write what stands there anyway.
             _ => value.as_str() != Some("changed by somebody else"),
         }
+    }
+    fn limits(&self) -> Limits {
+        Limits::sampled(16, Limits::default().settle)
     }
     fn snapshot(&self) -> Option<Arc<dyn Rig>> {
         let (builds, cloud) = (self.builds.copy(), self.cloud.copy());
