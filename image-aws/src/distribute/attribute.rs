@@ -15,8 +15,6 @@ use tokio::time::{Instant, sleep};
 /// How long a value may take to be seen: reads lag behind, and Systems Manager validates late.
 const STANDS_WITHIN: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Before an undo looks again.
-const RETRY: Duration = Duration::from_secs(5);
 
 /// A value of something that is not ours to delete.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -160,22 +158,25 @@ impl Attribute {
             }
         }
         self.write(api, thing, before, after, detail).await?;
+        self.settled(api, thing, before, after).await.map_err(CreateError::Unclear)
+    }
+
+    /// Waits until a change is seen.
+    async fn settled(self, api: &Api, thing: &str, from: &Value, to: &Value) -> Result<()> {
         let give_up = Instant::now() + STANDS_WITHIN;
         loop {
             let now = match self.read(api, thing).await {
                 Ok(now) => now,
                 Err(e) if e.is_retryable() => None,
-                Err(e) => return Err(CreateError::Unclear(e)),
+                Err(e) => return Err(e),
             };
-            if now.as_ref().is_some_and(|now| self.stands(now, before, after)) {
+            if now.as_ref().is_some_and(|now| self.stands(now, from, to)) {
                 return Ok(());
             }
             if Instant::now() >= give_up {
                 let seconds = STANDS_WITHIN.as_secs();
-                let message =
-                    format!("the {} of {thing} is {} and not {after} after {seconds} s", self.name(), show(now));
-                let error = Error::new(ErrorKind::Conflict, message).with_context("place", &api.place);
-                return Err(CreateError::Unclear(error));
+                let message = format!("the {} of {thing} is {} and not {to} after {seconds} s", self.name(), show(now));
+                return Err(Error::new(ErrorKind::Conflict, message).with_context("place", &api.place));
             }
             sleep(LOOK_EVERY).await;
         }
@@ -190,12 +191,7 @@ impl Attribute {
             Back::To(old) => old,
         };
         self.write(api, thing, &now, &old, false).await.map_err(cause)?;
-        match self.read(api, thing).await? {
-            Some(seen) if !self.stands(&seen, &now, &old) => {
-                Ok(Undone::NotYetProven { retry_at: Instant::now() + RETRY })
-            }
-            _ => Ok(Undone::Gone),
-        }
+        self.settled(api, thing, &now, &old).await.map(|()| Undone::Gone)
     }
 
     fn back(self, now: &Value, change: &Change) -> Back {

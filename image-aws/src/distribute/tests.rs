@@ -4,6 +4,7 @@ mod cloud;
 mod copies;
 mod flow;
 mod pointers;
+mod policy;
 mod rig;
 mod wire;
 

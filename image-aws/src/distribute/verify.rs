@@ -95,16 +95,16 @@ impl Expected {
         found.same("fingerprint", Some(self.fingerprint.as_str()), tags.get(tag::FINGERPRINT).map(String::as_str));
         // EC2 tells what a copy was made of; where it does, it must be our image.
         if let Some(of) = copy.source_image_id() {
-            found.same("source image", self.source.id.as_str(), of);
+            found.same("source image", Some(self.source.id.as_str()), Some(of));
         }
         if let Some(region) = copy.source_image_region() {
-            found.same("source region", self.region.as_str(), region);
+            found.same("source region", Some(self.region.as_str()), Some(region));
         }
     }
 
     fn volumes(&self, found: &mut Found, copy: &Ami) {
         let devices = |snapshots: &BTreeMap<String, Snapshot>| snapshots.keys().cloned().collect::<Vec<_>>().join(", ");
-        found.same("devices", devices(&self.source.snapshots), devices(&copy.snapshots));
+        found.same("devices", Some(devices(&self.source.snapshots)), Some(devices(&copy.snapshots)));
         for (device, source) in &self.source.snapshots {
             let Some(made) = copy.snapshots.get(device) else { continue };
             let what = |of: &str| format!("{device} {of}");
@@ -115,7 +115,8 @@ impl Expected {
             if !encrypted && (self.target.encryption != Encryption::AsSource || source.encrypted() == Some(true)) {
                 found.0.push(what("is not encrypted"));
             }
-            if let Encryption::Key(key) = &self.target.encryption
+            if encrypted
+                && let Encryption::Key(key) = &self.target.encryption
                 && let Some(used) = made.kms_key_id().filter(|used| !is_key(key, used))
             {
                 found.0.push(what(&format!("is encrypted with {used} and not with {key}")));
@@ -135,9 +136,10 @@ fn is_key(wanted: &str, used: &str) -> bool {
 struct Found(Vec<String>);
 
 impl Found {
-    fn same<T: PartialEq + fmt::Debug>(&mut self, what: &str, wanted: T, is: T) {
+    fn same<T: PartialEq + fmt::Display>(&mut self, what: &str, wanted: Option<T>, is: Option<T>) {
         if wanted != is {
-            self.0.push(format!("{what} is {is:?} and not {wanted:?}"));
+            let show = |value: Option<T>| value.map_or_else(|| "not set".into(), |value| value.to_string());
+            self.0.push(format!("{what} is {} and must be {}", show(is), show(wanted)));
         }
     }
 }

@@ -170,6 +170,9 @@ impl Cloud {
             state.home(&place).templates.insert("lt-1".into(), template);
             state.home(&place).parameters.insert("/golden/old".into(), old);
         }
+        let secret = Parameter { value: "x".into(), data_type: "text".into(), kind: "SecureString".into() };
+        let elsewhere = "111122223333/ap-south-1".parse().unwrap();
+        state.home(&elsewhere).parameters.insert("/golden/secret".into(), secret);
         drop(state);
         cloud
     }

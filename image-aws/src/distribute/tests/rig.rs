@@ -216,10 +216,6 @@ impl Rig for AwsRig {
         let nowhere = AmiDistributor { targets: vec![], ..full() };
         let no_template = Target::new("111122223333/us-west-1".parse().unwrap()).launch_template("lt-none");
         let secret = full().target(Target::new("111122223333/ap-south-1".parse().unwrap()).parameter("/golden/secret"));
-        let place = "111122223333/ap-south-1".parse().unwrap();
-        let parameter =
-            super::cloud::Parameter { value: "x".into(), data_type: "text".into(), kind: "SecureString".into() };
-        self.cloud.lock().home(&place).parameters.insert("/golden/secret".into(), parameter);
         [twice, unnamed, nowhere, full().target(no_template), secret].map(|d| self.pipeline_with(d)).into()
     }
 }
