@@ -5,6 +5,7 @@ use crate::{
     place::{self, Place},
 };
 use aws_config::{BehaviorVersion, Region, SdkConfig, sts::AssumeRoleProvider};
+#[cfg(feature = "ec2")]
 use aws_smithy_types::retry::RetryConfig;
 use image_core::{Error, ErrorKind, Result, Scope, async_trait};
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -158,19 +159,14 @@ impl Clients {
         Ok(aws_sdk_ssm::Client::new(&self.0.config(place).await?))
     }
 
-    /// For calls that create; see [`ec2_once`](Self::ec2_once).
-    #[cfg(feature = "ssm")]
+    /// For calls that change parameters; see [`ec2_once`](Self::ec2_once).
+    #[cfg(all(feature = "ec2", feature = "ssm"))]
     pub(crate) async fn ssm_once(&self, place: &Place) -> Result<aws_sdk_ssm::Client> {
         Ok(aws_sdk_ssm::Client::new(&once(&self.0.config(place).await?)))
     }
-
-    /// For all calls of the EBS direct APIs, which are idempotent.
-    #[cfg(feature = "ebs-direct")]
-    pub(crate) async fn ebs(&self, place: &Place) -> Result<aws_sdk_ebs::Client> {
-        Ok(aws_sdk_ebs::Client::new(&self.0.config(place).await?))
-    }
 }
 
+#[cfg(feature = "ec2")]
 fn once(config: &SdkConfig) -> SdkConfig {
     config.to_builder().retry_config(RetryConfig::disabled()).build()
 }
