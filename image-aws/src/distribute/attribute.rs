@@ -1,15 +1,22 @@
 //! The values that a distributor changes: read, changed through the journal, and restored only where ours still stands.
 
 use super::{
-    api::{Api, cause, filter},
     kind::{self, OWNER},
     parameter, permission, template,
 };
-use aws_sdk_ec2::types::FastSnapshotRestoreStateCode;
+use crate::{
+    ec2::{
+        client::{Region, filter},
+        create::again,
+        list::{self, Which},
+    },
+    error::sdk_error,
+};
+use aws_sdk_ec2::types::{FastSnapshotRestoreStateCode, Image};
 use aws_smithy_types::{DateTime, date_time::Format};
 use image_core::{Change, Context, CreateError, Error, ErrorKind, Guard, Resource, Result, Target, Undone};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// How long a value may take to be seen: reads lag behind, and Systems Manager validates late.
@@ -30,7 +37,10 @@ pub(crate) enum Attribute {
     /// What a parameter of Systems Manager says; see [`parameter::read`].
     Parameter,
     /// Whether an image is protected from being deregistered.
-    Protection,
+    Protection {
+        /// Whether the protection lasts a day longer than it is wanted. It is no part of the value.
+        cooldown: bool,
+    },
     /// Who may make volumes of a snapshot: a set.
     VolumePermission,
 }
@@ -42,7 +52,7 @@ impl Attribute {
         Self::FastRestore,
         Self::LaunchPermission,
         Self::Parameter,
-        Self::Protection,
+        Self::Protection { cooldown: false },
         Self::VolumePermission,
     ];
 
@@ -54,7 +64,7 @@ impl Attribute {
             Self::FastRestore => "fast-snapshot-restore",
             Self::LaunchPermission => "launch-permission",
             Self::Parameter => "ssm-parameter",
-            Self::Protection => "deregistration-protection",
+            Self::Protection { .. } => "deregistration-protection",
             Self::VolumePermission => "create-volume-permission",
         }
     }
@@ -81,35 +91,37 @@ impl Attribute {
     }
 
     /// The value; `None` where the thing that has it is gone.
-    pub(crate) async fn read(self, api: &Api, thing: &str) -> Result<Option<Value>> {
+    pub(crate) async fn read(self, region: &Region, thing: &str) -> Result<Option<Value>> {
         match self {
-            Self::DefaultVersion => Ok(template::describe(api, thing).await?.map(|template| json!(template.default))),
-            Self::Deprecation => match api.image(thing).await? {
+            Self::DefaultVersion => {
+                Ok(template::describe(region, thing).await?.map(|template| json!(template.default)))
+            }
+            Self::Deprecation => match own_image(region, thing).await? {
                 Some(image) => image.deprecation_time().map_or(Ok(Some(Value::Null)), |at| minute_of(at).map(Some)),
                 None => Ok(None),
             },
-            Self::FastRestore => fast_zones(api, thing).await.map(|zones| Some(json!(zones))),
-            Self::LaunchPermission => Ok(permission::of_image(api, thing).await?.map(|set| json!(set))),
-            Self::Parameter => parameter::read(api, thing).await.map(Some),
-            Self::Protection => {
+            Self::FastRestore => fast_zones(region, thing).await.map(|zones| Some(json!(zones))),
+            Self::LaunchPermission => Ok(permission::of_image(region, thing).await?.map(|set| json!(set))),
+            Self::Parameter => parameter::read(region, thing).await.map(Some),
+            Self::Protection { .. } => {
                 let on = |text: Option<&str>| text.is_some_and(|text| text.starts_with("enabled"));
-                Ok(api.image(thing).await?.map(|image| json!(on(image.deregistration_protection()))))
+                Ok(own_image(region, thing).await?.map(|image| json!(on(image.deregistration_protection()))))
             }
-            Self::VolumePermission => Ok(permission::of_snapshot(api, thing).await?.map(|set| json!(set))),
+            Self::VolumePermission => Ok(permission::of_snapshot(region, thing).await?.map(|set| json!(set))),
         }
     }
 
-    /// Makes the calls that bring a value from one to another. `detail` is the owner's own, beside the value.
-    async fn write(self, api: &Api, thing: &str, from: &Value, to: &Value, detail: bool) -> Result<(), CreateError> {
+    /// Makes the calls that bring a value from one to another.
+    async fn write(self, region: &Region, thing: &str, from: &Value, to: &Value) -> Result<(), CreateError> {
         let (add, remove) = (less(to, from), less(from, to));
         match self {
-            Self::DefaultVersion => template::set_default(api, thing, to).await,
-            Self::Deprecation => deprecate(api, thing, to).await,
-            Self::FastRestore => change_fast_zones(api, thing, &add, &remove).await,
-            Self::LaunchPermission => permission::change_image(api, thing, &add, &remove).await,
-            Self::Parameter => parameter::write(api, thing, from, to).await,
-            Self::Protection => protect(api, thing, to == &json!(true), detail).await,
-            Self::VolumePermission => permission::change_snapshot(api, thing, &add, &remove).await,
+            Self::DefaultVersion => template::set_default(region, thing, to).await,
+            Self::Deprecation => deprecate(region, thing, to).await,
+            Self::FastRestore => change_fast_zones(region, thing, &add, &remove).await,
+            Self::LaunchPermission => permission::change_image(region, thing, &add, &remove).await,
+            Self::Parameter => parameter::write(region, thing, from, to).await,
+            Self::Protection { cooldown } => protect(region, thing, to == &json!(true), cooldown).await,
+            Self::VolumePermission => permission::change_snapshot(region, thing, &add, &remove).await,
         }
     }
 
@@ -126,46 +138,46 @@ impl Attribute {
     pub(crate) async fn change(
         self,
         cx: &Context,
-        api: &Api,
+        region: &Arc<Region>,
         thing: &str,
-        detail: bool,
         wanted: impl FnOnce(&Value) -> Value,
     ) -> Result<Option<Guard>> {
         let missing = || {
             let message = format!("{thing} is not there, so that its {} cannot be changed", self.name());
-            Error::new(ErrorKind::NotFound, message).with_context("place", &api.place)
+            Error::new(ErrorKind::NotFound, message).with_context("place", &region.place)
         };
-        let before = cx.race(self.read(api, thing)).await?.ok_or_else(missing)?;
+        let before = cx.race(self.read(region, thing)).await?.ok_or_else(missing)?;
         let after = wanted(&before);
         if self.stands(&before, &before, &after) {
             return Ok(None);
         }
-        let place = &api.place;
+        region.mutations.turn(cx).await?;
+        let place = &region.place;
         let target = Target::new(OWNER, place.scope(), kind::kind(self.name()), &place.region, self.id(thing));
-        let (api, thing) = (api.clone(), thing.to_owned());
-        let apply = move |change: Change| async move { self.apply(&api, &thing, &change, detail).await };
+        let (region, thing) = (Arc::clone(region), thing.to_owned());
+        let apply = move |change: Change| async move { self.apply(&region, &thing, &change).await };
         cx.change(target, before, after, apply).await.map(Some)
     }
 
     /// Changes a value where nobody was faster, and waits until the new one is seen.
-    async fn apply(self, api: &Api, thing: &str, change: &Change, detail: bool) -> Result<(), CreateError> {
+    async fn apply(self, region: &Region, thing: &str, change: &Change) -> Result<(), CreateError> {
         let Change { before, after, .. } = change;
         if !self.is_set() {
-            let now = self.read(api, thing).await.map_err(CreateError::Rejected)?;
+            let now = self.read(region, thing).await.map_err(CreateError::Rejected)?;
             if now.as_ref() != Some(before) {
                 let message = format!("the {} of {thing} is {} and not {before} any more", self.name(), show(now));
                 return Err(CreateError::Rejected(Error::new(ErrorKind::Conflict, message)));
             }
         }
-        self.write(api, thing, before, after, detail).await?;
-        self.settled(api, thing, before, after).await.map_err(CreateError::Unclear)
+        self.write(region, thing, before, after).await?;
+        self.settled(region, thing, before, after).await.map_err(CreateError::Unclear)
     }
 
     /// Waits until a change is seen.
-    async fn settled(self, api: &Api, thing: &str, from: &Value, to: &Value) -> Result<()> {
+    async fn settled(self, region: &Region, thing: &str, from: &Value, to: &Value) -> Result<()> {
         let give_up = Instant::now() + STANDS_WITHIN;
         loop {
-            let now = match self.read(api, thing).await {
+            let now = match self.read(region, thing).await {
                 Ok(now) => now,
                 Err(e) if e.is_retryable() => None,
                 Err(e) => return Err(e),
@@ -176,22 +188,22 @@ impl Attribute {
             if Instant::now() >= give_up {
                 let seconds = STANDS_WITHIN.as_secs();
                 let message = format!("the {} of {thing} is {} and not {to} after {seconds} s", self.name(), show(now));
-                return Err(Error::new(ErrorKind::Conflict, message).with_context("place", &api.place));
+                return Err(Error::new(ErrorKind::Conflict, message).with_context("place", &region.place));
             }
             sleep(LOOK_EVERY).await;
         }
     }
 
     /// Takes a change back, as far as it is still ours.
-    pub(crate) async fn restore(self, api: &Api, thing: &str, change: &Change) -> Result<Undone> {
-        let Some(now) = self.read(api, thing).await? else { return Ok(Undone::Absent) };
+    pub(crate) async fn restore(self, region: &Region, thing: &str, change: &Change) -> Result<Undone> {
+        let Some(now) = self.read(region, thing).await? else { return Ok(Undone::Absent) };
         let old = match self.back(&now, change) {
             Back::Done => return Ok(Undone::Absent),
             Back::Foreign => return Ok(Undone::Superseded),
             Back::To(old) => old,
         };
-        self.write(api, thing, &now, &old, false).await.map_err(cause)?;
-        self.settled(api, thing, &now, &old).await.map(|()| Undone::Gone)
+        self.write(region, thing, &now, &old).await.map_err(cause)?;
+        self.settled(region, thing, &now, &old).await.map(|()| Undone::Gone)
     }
 
     fn back(self, now: &Value, change: &Change) -> Back {
@@ -258,39 +270,51 @@ fn minute_of(text: &str) -> Result<Value> {
     minute(moment(text)?.secs())
 }
 
-async fn deprecate(api: &Api, image: &str, at: &Value) -> Result<(), CreateError> {
-    let client = api.ec2_once().await?;
+/// Why a change failed, however certain that is.
+fn cause(failed: CreateError) -> Error {
+    match failed {
+        CreateError::Rejected(e) | CreateError::Unclear(e) => e,
+        _ => Error::bug("a change failed in an unknown way"),
+    }
+}
+
+async fn own_image(region: &Region, id: &str) -> Result<Option<Image>> {
+    Ok(list::images(region, Which::Ids(&[id.to_owned()])).await?.into_iter().next())
+}
+
+async fn deprecate(region: &Region, image: &str, at: &Value) -> Result<(), CreateError> {
+    let client = region.client_once().await?;
     match at.as_str() {
         Some(text) => {
             let at = moment(text).map_err(CreateError::Rejected)?;
             let call = || client.enable_image_deprecation().image_id(image).deprecate_at(at).send();
-            api.repeat("ec2:EnableImageDeprecation", call).await.map(drop)
+            again("ec2:EnableImageDeprecation", &region.place, call).await.map(drop)
         }
         None => {
             let call = || client.disable_image_deprecation().image_id(image).send();
-            api.repeat("ec2:DisableImageDeprecation", call).await.map(drop)
+            again("ec2:DisableImageDeprecation", &region.place, call).await.map(drop)
         }
     }
 }
 
-async fn protect(api: &Api, image: &str, on: bool, cooldown: bool) -> Result<(), CreateError> {
-    let client = api.ec2_once().await?;
+async fn protect(region: &Region, image: &str, on: bool, cooldown: bool) -> Result<(), CreateError> {
+    let client = region.client_once().await?;
     if on {
         let call = || client.enable_image_deregistration_protection().image_id(image).with_cooldown(cooldown).send();
-        api.repeat("ec2:EnableImageDeregistrationProtection", call).await.map(drop)
+        again("ec2:EnableImageDeregistrationProtection", &region.place, call).await.map(drop)
     } else {
         let call = || client.disable_image_deregistration_protection().image_id(image).send();
-        api.repeat("ec2:DisableImageDeregistrationProtection", call).await.map(drop)
+        again("ec2:DisableImageDeregistrationProtection", &region.place, call).await.map(drop)
     }
 }
 
-async fn fast_zones(api: &Api, snapshot: &str) -> Result<BTreeSet<String>> {
+async fn fast_zones(region: &Region, snapshot: &str) -> Result<BTreeSet<String>> {
     use FastSnapshotRestoreStateCode::{Enabled, Enabling, Optimizing};
-    let client = api.ec2().await?;
+    let client = region.client().await?;
     let call = client.describe_fast_snapshot_restores().filters(filter("snapshot-id", [snapshot]));
     let (mut zones, mut pages) = (BTreeSet::new(), call.into_paginator().send());
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|e| api.error("ec2:DescribeFastSnapshotRestores", e))?;
+        let page = page.map_err(|e| sdk_error("ec2:DescribeFastSnapshotRestores", &region.place, e))?;
         let on = page.fast_snapshot_restores.unwrap_or_default().into_iter();
         let on = on.filter(|restore| matches!(restore.state, Some(Enabled | Enabling | Optimizing)));
         zones.extend(on.filter_map(|restore| restore.availability_zone));
@@ -299,12 +323,12 @@ async fn fast_zones(api: &Api, snapshot: &str) -> Result<BTreeSet<String>> {
 }
 
 async fn change_fast_zones(
-    api: &Api,
+    region: &Region,
     snapshot: &str,
     add: &BTreeSet<String>,
     remove: &BTreeSet<String>,
 ) -> Result<(), CreateError> {
-    let client = api.ec2_once().await?;
+    let client = region.client_once().await?;
     let list = |zones: &BTreeSet<String>| Some(zones.iter().cloned().collect());
     // The answer may be a list of refusals; what stands afterwards is what counts.
     if !add.is_empty() {
@@ -312,14 +336,14 @@ async fn change_fast_zones(
             let call = client.enable_fast_snapshot_restores().source_snapshot_ids(snapshot);
             call.set_availability_zones(list(add)).send()
         };
-        api.repeat("ec2:EnableFastSnapshotRestores", call).await?;
+        again("ec2:EnableFastSnapshotRestores", &region.place, call).await?;
     }
     if !remove.is_empty() {
         let call = || {
             let call = client.disable_fast_snapshot_restores().source_snapshot_ids(snapshot);
             call.set_availability_zones(list(remove)).send()
         };
-        api.repeat("ec2:DisableFastSnapshotRestores", call).await?;
+        again("ec2:DisableFastSnapshotRestores", &region.place, call).await?;
     }
     Ok(())
 }

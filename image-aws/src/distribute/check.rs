@@ -1,15 +1,13 @@
 //! Before anything is copied: what EC2 would refuse in hours is found now.
 
 use super::{
-    AmiDistributor,
-    api::Api,
-    parameter,
+    AmiDistributor, parameter,
     source::check_image_name,
     target::{Encryption, Target},
     tasks::{self, Job, Others},
     template,
 };
-use crate::Place;
+use crate::{Place, ec2::client::Region, error::sdk_error};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use image_core::{Context, Error, ErrorKind, Result};
 use std::{collections::BTreeSet, time::Duration};
@@ -58,7 +56,7 @@ impl AmiDistributor {
 
     /// The credentials must be those of the account, before anything is made there that only they can undo.
     async fn check_identity(&self, place: &Place) -> Result<()> {
-        let actual = crate::identity(self.clients.provider(), place).await?;
+        let actual = crate::identity(self.ec2.clients().provider(), place).await?;
         if actual == place.scope() {
             return Ok(());
         }
@@ -67,20 +65,20 @@ impl AmiDistributor {
     }
 
     async fn check_target(&self, target: &Target) -> Result<()> {
-        let api = self.api(&target.place);
+        let region = self.region(&target.place);
         if !target.is_in_place(&self.source) {
-            self.may_copy(&api, target).await?;
+            self.may_copy(&region, target).await?;
         }
-        if target.is_shared() && target.encryption == Encryption::AsSource && encrypts_by_default(&api).await? {
+        if target.is_shared() && target.encryption == Encryption::AsSource && encrypts_by_default(&region).await? {
             let accepted = "a KMS key of your own: this account encrypts by default, and what is encrypted with the \
                             default key cannot be shared";
             return Err(Error::invalid("encryption", "as the image", accepted));
         }
         for name in &target.parameters {
-            parameter::read(&api, name).await?;
+            parameter::read(&region, name).await?;
         }
         for name in &target.templates {
-            if template::describe(&api, name).await?.is_none() {
+            if template::describe(&region, name).await?.is_none() {
                 return Err(Error::invalid("launch_template", name, format!("one that is in {}", target.place)));
             }
         }
@@ -89,8 +87,8 @@ impl AmiDistributor {
 
     /// A dry run of the copy. EC2 may look at the image first, which does not exist yet: only a refusal for want of
     /// permission says something.
-    async fn may_copy(&self, api: &Api, target: &Target) -> Result<()> {
-        let client = api.ec2().await?;
+    async fn may_copy(&self, region: &Region, target: &Target) -> Result<()> {
+        let client = region.client().await?;
         let call = client.copy_image().dry_run(true).source_image_id(NO_IMAGE).source_region(&self.source.region);
         let call = call.name("dry-run").client_token(uuid::Uuid::new_v4().to_string());
         let call = match &target.encryption {
@@ -102,7 +100,7 @@ impl AmiDistributor {
         if error.code() == Some("DryRunOperation") {
             return Ok(());
         }
-        let error = api.error("ec2:CopyImage", error);
+        let error = sdk_error("ec2:CopyImage", &region.place, error);
         match error.kind() {
             ErrorKind::NotFound | ErrorKind::InvalidInput => Ok(()),
             _ => Err(error),
@@ -110,9 +108,9 @@ impl AmiDistributor {
     }
 }
 
-async fn encrypts_by_default(api: &Api) -> Result<bool> {
-    let client = api.ec2().await?;
+async fn encrypts_by_default(region: &Region) -> Result<bool> {
+    let client = region.client().await?;
     let answer = client.get_ebs_encryption_by_default().send().await;
-    let answer = answer.map_err(|e| api.error("ec2:GetEbsEncryptionByDefault", e))?;
+    let answer = answer.map_err(|e| sdk_error("ec2:GetEbsEncryptionByDefault", &region.place, e))?;
     Ok(answer.ebs_encryption_by_default() == Some(true))
 }

@@ -1,11 +1,11 @@
 //! Distribution of an approved AMI: copies in other regions and accounts, who may use them, and the pointers to them.
 //!
 //! ```no_run
-//! use image_aws::{FromEnv, Place, distribute::{AmiDistributor, Target}};
+//! use image_aws::{FromEnv, Place, distribute::{AmiDistributor, Target}, ec2::Ec2};
 //!
 //! # fn main() -> image_core::Result<()> {
 //! let home = Place::new("111122223333", "us-east-1")?;
-//! let distributor = AmiDistributor::new(FromEnv::new(), home.clone())
+//! let distributor = AmiDistributor::new(&Ec2::new(FromEnv::new()), home.clone())
 //!     .target(Target::new(home).parameter("/golden/web"))
 //!     .target(
 //!         Target::new(Place::new("111122223333", "eu-west-1")?)
@@ -17,7 +17,6 @@
 //! # }
 //! ```
 
-mod api;
 mod attribute;
 mod check;
 mod copy;
@@ -35,8 +34,10 @@ mod verify;
 
 pub use target::{Protection, Target};
 
-use crate::{ClientProvider, Place, client::Clients};
-use api::Api;
+use crate::{
+    Place,
+    ec2::{Ec2, client::Region},
+};
 use image_core::{ApprovedImage, Captured, Context, Distributor, Error, Guard, Image, Result, async_trait};
 use std::{sync::Arc, time::Duration};
 
@@ -55,7 +56,7 @@ const AT_ONCE: usize = 8;
 /// Its clients must reach the account of the source and those of all targets.
 #[derive(Clone, Debug)]
 pub struct AmiDistributor {
-    clients: Clients,
+    ec2: Ec2,
     source: Place,
     targets: Vec<Target>,
     name_prefix: Option<String>,
@@ -64,10 +65,10 @@ pub struct AmiDistributor {
 }
 
 impl AmiDistributor {
-    /// Distributes images that are built in `source`.
-    pub fn new(provider: impl ClientProvider, source: Place) -> Self {
-        let clients = Clients::new(Arc::new(provider));
-        Self { clients, source, targets: vec![], name_prefix: None, copy_timeout: COPY_TIMEOUT, at_once: AT_ONCE }
+    /// Distributes images that are built in `source`. Whoever builds them shares its [`Ec2`], and waits together with it.
+    pub fn new(ec2: &Ec2, source: Place) -> Self {
+        let (targets, name_prefix) = (vec![], None);
+        Self { ec2: ec2.clone(), source, targets, name_prefix, copy_timeout: COPY_TIMEOUT, at_once: AT_ONCE }
     }
     /// Adds a target. Each account and region is a target once.
     #[must_use]
@@ -75,7 +76,7 @@ impl AmiDistributor {
         self.targets.push(target);
         self
     }
-    /// Names copies `PREFIX-` and the digits of the image's id; after the pipeline unless set.
+    /// Names copies `PREFIX-` and the digits of the image's id. The prefix is the pipeline's name unless set.
     #[must_use]
     pub fn name_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.name_prefix = Some(prefix.into());
@@ -94,8 +95,8 @@ impl AmiDistributor {
         self
     }
 
-    fn api(&self, place: &Place) -> Api {
-        Api::new(&self.clients, place)
+    fn region(&self, place: &Place) -> Arc<Region> {
+        self.ec2.region(place)
     }
 
     /// The target that a copy is for.

@@ -3,7 +3,10 @@
 //! The data type `aws:ec2:image` is validated after the call was answered, so that a parameter counts only once it is read
 //! back: <https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-ec2-aliases.html>.
 
-use super::api::{Api, absent_is_done};
+use crate::{
+    ec2::{client::Region, create::again, undo::absent_is_done},
+    error::sdk_error,
+};
 use aws_sdk_ssm::types::ParameterType;
 use image_core::{CreateError, Error, ErrorKind, Result};
 use serde_json::{Value, json};
@@ -32,10 +35,10 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
 }
 
 /// What a parameter says: an image's id, `{"text": ..}` where it is one of plain text, and null where there is none.
-pub(crate) async fn read(api: &Api, name: &str) -> Result<Value> {
-    let client = api.ssm().await?;
-    let answer = client.get_parameter().name(name).send().await.map_err(|e| api.error("ssm:GetParameter", e));
-    let found = match answer {
+pub(crate) async fn read(region: &Region, name: &str) -> Result<Value> {
+    let client = region.parameters().await?;
+    let answer = client.get_parameter().name(name).send().await;
+    let found = match answer.map_err(|e| sdk_error("ssm:GetParameter", &region.place, e)) {
         Ok(answer) => answer.parameter,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Value::Null),
         Err(e) => return Err(e),
@@ -55,22 +58,22 @@ pub(crate) fn names(value: &Value, image: &str) -> bool {
 }
 
 /// Writes what [`read`] gave. A parameter that was not there is not overwritten.
-pub(crate) async fn write(api: &Api, name: &str, from: &Value, to: &Value) -> Result<(), CreateError> {
-    let client = api.ssm_once().await?;
+pub(crate) async fn write(region: &Region, name: &str, from: &Value, to: &Value) -> Result<(), CreateError> {
+    let client = region.parameters_once().await?;
     let (text, data_type) = match (to.as_str(), to.get(TEXT_KEY).and_then(Value::as_str)) {
         (Some(image), _) => (image, IMAGE),
         (None, Some(text)) => (text, TEXT),
         (None, None) => {
-            let call = || client.delete_parameter().name(name).send();
-            let answer = api.repeat("ssm:DeleteParameter", call).await.map(drop);
-            return absent_is_done(answer).map_err(CreateError::Unclear);
+            let answer = region.parameters().await?.delete_parameter().name(name).send().await;
+            let answer = answer.map_err(|e| sdk_error("ssm:DeleteParameter", &region.place, e));
+            return Ok(absent_is_done(answer.map(drop))?);
         }
     };
     let call = || {
         let call = client.put_parameter().name(name).value(text).data_type(data_type);
         call.r#type(ParameterType::String).overwrite(!from.is_null()).send()
     };
-    api.repeat("ssm:PutParameter", call).await.map(drop)
+    again("ssm:PutParameter", &region.place, call).await.map(drop)
 }
 
 #[cfg(test)]

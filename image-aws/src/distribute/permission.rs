@@ -1,6 +1,9 @@
 //! Who may launch an image, or make volumes of a snapshot, as a set of texts.
 
-use super::api::Api;
+use crate::{
+    ec2::{client::Region, create::again},
+    error::sdk_error,
+};
 use aws_sdk_ec2::types::{
     CreateVolumePermission, CreateVolumePermissionModifications, ImageAttributeName, LaunchPermission,
     LaunchPermissionModifications, PermissionGroup, SnapshotAttributeName,
@@ -60,11 +63,16 @@ fn volume_permission(text: &str) -> CreateVolumePermission {
     }
 }
 
+/// Permissions of texts; nothing where there are none.
+fn list<T>(texts: &BTreeSet<String>, permission: fn(&str) -> T) -> Option<Vec<T>> {
+    (!texts.is_empty()).then(|| texts.iter().map(|text| permission(text)).collect())
+}
+
 /// Who may launch an image; `None` where there is no such image.
-pub(crate) async fn of_image(api: &Api, id: &str) -> Result<Option<BTreeSet<String>>> {
-    let client = api.ec2().await?;
+pub(crate) async fn of_image(region: &Region, id: &str) -> Result<Option<BTreeSet<String>>> {
+    let client = region.client().await?;
     let call = client.describe_image_attribute().image_id(id).attribute(ImageAttributeName::LaunchPermission);
-    match call.send().await.map_err(|e| api.error("ec2:DescribeImageAttribute", e)) {
+    match call.send().await.map_err(|e| sdk_error("ec2:DescribeImageAttribute", &region.place, e)) {
         Ok(answer) => Ok(Some(answer.launch_permissions().iter().filter_map(launch_text).collect())),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
@@ -72,11 +80,11 @@ pub(crate) async fn of_image(api: &Api, id: &str) -> Result<Option<BTreeSet<Stri
 }
 
 /// Who may make volumes of a snapshot; `None` where there is no such snapshot.
-pub(crate) async fn of_snapshot(api: &Api, id: &str) -> Result<Option<BTreeSet<String>>> {
-    let client = api.ec2().await?;
+pub(crate) async fn of_snapshot(region: &Region, id: &str) -> Result<Option<BTreeSet<String>>> {
+    let client = region.client().await?;
     let call = client.describe_snapshot_attribute().snapshot_id(id);
     let answer = call.attribute(SnapshotAttributeName::CreateVolumePermission).send().await;
-    match answer.map_err(|e| api.error("ec2:DescribeSnapshotAttribute", e)) {
+    match answer.map_err(|e| sdk_error("ec2:DescribeSnapshotAttribute", &region.place, e)) {
         Ok(answer) => Ok(Some(answer.create_volume_permissions().iter().filter_map(volume_text).collect())),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
@@ -85,37 +93,33 @@ pub(crate) async fn of_snapshot(api: &Api, id: &str) -> Result<Option<BTreeSet<S
 
 /// Adds and removes who may launch an image.
 pub(crate) async fn change_image(
-    api: &Api,
+    region: &Region,
     id: &str,
     add: &BTreeSet<String>,
     remove: &BTreeSet<String>,
 ) -> Result<(), CreateError> {
-    let list = |texts: &BTreeSet<String>| {
-        (!texts.is_empty()).then(|| texts.iter().map(|text| launch_permission(text)).collect())
-    };
-    let change = LaunchPermissionModifications::builder().set_add(list(add)).set_remove(list(remove)).build();
-    let client = api.ec2_once().await?;
+    let (add, remove) = (list(add, launch_permission), list(remove, launch_permission));
+    let change = LaunchPermissionModifications::builder().set_add(add).set_remove(remove).build();
+    let client = region.client_once().await?;
     let call = || client.modify_image_attribute().image_id(id).launch_permission(change.clone()).send();
-    api.repeat("ec2:ModifyImageAttribute", call).await.map(drop)
+    again("ec2:ModifyImageAttribute", &region.place, call).await.map(drop)
 }
 
 /// Adds and removes who may make volumes of a snapshot.
 pub(crate) async fn change_snapshot(
-    api: &Api,
+    region: &Region,
     id: &str,
     add: &BTreeSet<String>,
     remove: &BTreeSet<String>,
 ) -> Result<(), CreateError> {
-    let list = |texts: &BTreeSet<String>| {
-        (!texts.is_empty()).then(|| texts.iter().map(|text| volume_permission(text)).collect())
-    };
-    let change = CreateVolumePermissionModifications::builder().set_add(list(add)).set_remove(list(remove)).build();
-    let client = api.ec2_once().await?;
+    let (add, remove) = (list(add, volume_permission), list(remove, volume_permission));
+    let change = CreateVolumePermissionModifications::builder().set_add(add).set_remove(remove).build();
+    let client = region.client_once().await?;
     let call = || {
         let call = client.modify_snapshot_attribute().snapshot_id(id);
         call.attribute(SnapshotAttributeName::CreateVolumePermission).create_volume_permission(change.clone()).send()
     };
-    api.repeat("ec2:ModifySnapshotAttribute", call).await.map(drop)
+    again("ec2:ModifySnapshotAttribute", &region.place, call).await.map(drop)
 }
 
 #[cfg(test)]

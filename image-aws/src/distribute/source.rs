@@ -2,30 +2,37 @@
 
 use super::{
     AmiDistributor,
-    api::{Api, devices},
     target::{Encryption, Target},
 };
-use crate::Place;
+use crate::{
+    Place,
+    ec2::{
+        ami,
+        client::Region,
+        list::{self, Which},
+    },
+};
 use aws_sdk_ec2::types::{Image as Ec2Image, ImageState, Snapshot};
 use image_core::{ApprovedImage, Context, Error, ErrorKind, Fingerprint, Image, ImageKind, Result};
 use std::collections::BTreeMap;
 
 /// An image with its snapshots.
 #[derive(Clone, Debug)]
-pub(crate) struct Ami {
+pub(crate) struct AmiWithSnapshots {
     pub(crate) id: String,
     pub(crate) image: Ec2Image,
     /// By device.
     pub(crate) snapshots: BTreeMap<String, Snapshot>,
 }
 
-impl Ami {
+impl AmiWithSnapshots {
     /// Asks EC2; `None` where there is no such image.
-    pub(crate) async fn describe(api: &Api, id: &str) -> Result<Option<Self>> {
-        let Some(image) = api.image(id).await? else { return Ok(None) };
-        let devices = devices(&image);
+    pub(crate) async fn describe(region: &Region, id: &str) -> Result<Option<Self>> {
+        let image = list::images(region, Which::Ids(&[id.to_owned()])).await?.into_iter().next();
+        let Some(image) = image else { return Ok(None) };
+        let devices = ami::snapshots(&image);
         let ids: Vec<String> = devices.values().cloned().collect();
-        let found = api.snapshots_by_id(&ids).await?;
+        let found = list::snapshots(region, Which::Ids(&ids)).await?;
         let by_id: BTreeMap<_, _> = found.into_iter().filter_map(|s| Some((s.snapshot_id.clone()?, s))).collect();
         let snapshots = devices.into_iter().filter_map(|(device, id)| Some((device, by_id.get(&id)?.clone())));
         Ok(Some(Self { id: id.to_owned(), snapshots: snapshots.collect(), image }))
@@ -53,14 +60,14 @@ impl AmiDistributor {
     }
 
     /// The image, if it can be brought to all targets.
-    pub(crate) async fn look_at_source(&self, cx: &Context, approved: &ApprovedImage) -> Result<Ami> {
+    pub(crate) async fn look_at_source(&self, cx: &Context, approved: &ApprovedImage) -> Result<AmiWithSnapshots> {
         self.require_source(approved.image())?;
-        let (api, id) = (self.api(&self.source), &approved.image().id);
+        let (region, id) = (self.region(&self.source), &approved.image().id);
         let missing = || {
             let message = format!("there is no image {id} of this account");
             Error::new(ErrorKind::NotFound, message).with_context("place", &self.source)
         };
-        let ami = cx.race(Ami::describe(&api, id)).await?.ok_or_else(missing)?;
+        let ami = cx.race(AmiWithSnapshots::describe(&region, id)).await?.ok_or_else(missing)?;
         if ami.image.state() != Some(&ImageState::Available) {
             let state = ami.image.state().map_or("unknown", ImageState::as_str);
             let message = format!("image {id} is {state}; only available images are distributed");
@@ -79,6 +86,11 @@ impl AmiDistributor {
             Encryption::Key(key) => key,
         };
         Fingerprint::of("copy of an AMI", &(account, region, image, key))
+    }
+
+    /// What a copy says in its tags that it is a copy of.
+    pub(crate) fn copied_from(&self, image: &str) -> String {
+        format!("{}/{image}", self.source)
     }
 
     /// The name of a copy: it says what it is a copy of, so that two runs cannot both make it.
@@ -101,7 +113,7 @@ pub(crate) fn check_image_name(name: &str) -> Result<()> {
 
 /// A snapshot under a key that is AWS's own cannot be shared:
 /// <https://docs.aws.amazon.com/ebs/latest/userguide/ebs-modifying-snapshot-permissions.html>.
-fn check_encryption(source: &Ami, target: &Target) -> Result<()> {
+fn check_encryption(source: &AmiWithSnapshots, target: &Target) -> Result<()> {
     if !source.is_encrypted() {
         return Ok(());
     }

@@ -1,6 +1,6 @@
 //! Where copies of an image are wanted, and who may use them there.
 
-use crate::{Place, place};
+use crate::{Place, ec2::settings::check_tags, place};
 use image_core::{Error, Result};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,8 +14,6 @@ const LONGEST_COPY: Duration = Duration::from_secs(48 * 3600);
 /// `DescribeImages` shows no deprecation further away than ten years:
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-deprecate.html>.
 const LONGEST_DEPRECATION: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-/// EC2 takes 50 tags on a resource; the rest is for ours and for the name.
-const TAGS: usize = 40;
 
 /// An account and a region that gets the image, and what is done with it there.
 ///
@@ -213,7 +211,7 @@ impl Target {
                 let accepted = "15 minutes to 48 hours, in steps of 15 minutes";
                 Err(Error::invalid("copy_within", format!("{within:?}"), accepted))
             }
-            _ => check_tags(&self.tags),
+            _ => check_tags("tag", &self.tags),
         }
     }
 
@@ -286,24 +284,6 @@ fn check_arns(field: &str, arns: &BTreeSet<String>, part: &str) -> Result<()> {
         Some(arn) => Err(Error::invalid(field, arn, format!("an ARN of the form arn:aws:organizations::..{part}.."))),
         None => Ok(()),
     }
-}
-
-/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions>.
-fn check_tags(tags: &BTreeMap<String, String>) -> Result<()> {
-    if tags.len() > TAGS {
-        return Err(Error::invalid("tags", tags.len(), format!("{TAGS} at most")));
-    }
-    for (key, value) in tags {
-        let reserved = key.to_ascii_lowercase().starts_with("aws:") || key.starts_with(crate::tag::PREFIX);
-        if key.is_empty() || key.chars().count() > 128 || reserved {
-            let accepted = format!("1 to 128 characters that do not begin with `aws:` or `{}`", crate::tag::PREFIX);
-            return Err(Error::invalid("tag", key, accepted));
-        }
-        if value.chars().count() > 256 {
-            return Err(Error::invalid("tag", format!("{key}={value}"), "values of 256 characters at most"));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

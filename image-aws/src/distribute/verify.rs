@@ -1,14 +1,16 @@
 //! Proves that copies are the image: every difference that EC2 shows is named.
 
 use super::{
-    AmiDistributor, permission,
-    source::Ami,
+    AmiDistributor,
+    kind::SOURCE_TAG,
+    permission,
+    source::AmiWithSnapshots,
     target::{Encryption, Target},
     tasks::{self, Job, Others},
 };
-use crate::tag;
-use aws_sdk_ec2::types::{Image as Ec2Image, ImageState, Snapshot, SnapshotState};
-use image_core::{ApprovedImage, Context, Error, ErrorKind, Image, Result};
+use crate::{ec2::client::tags, tag};
+use aws_sdk_ec2::types::{EbsBlockDevice, Image as Ec2Image, ImageState, Snapshot, SnapshotState};
+use image_core::{ApprovedImage, Context, Error, ErrorKind, Image, Result, State};
 use std::{collections::BTreeMap, fmt};
 
 impl AmiDistributor {
@@ -23,6 +25,7 @@ impl AmiDistributor {
             let place = target.place.clone();
             let expected = Expected {
                 name: self.copy_name(&approved.record().pipeline, &source.id)?,
+                copied_from: self.copied_from(&source.id),
                 fingerprint: self.copy_fingerprint(&source.id, &target)?.as_str().to_owned(),
                 in_place: target.is_in_place(&self.source),
                 source: source.clone(),
@@ -45,22 +48,23 @@ impl AmiDistributor {
 
 /// What a copy must be.
 struct Expected {
-    source: Ami,
+    source: AmiWithSnapshots,
     region: String,
     target: Target,
     in_place: bool,
     name: String,
+    copied_from: String,
     fingerprint: String,
 }
 
 impl Expected {
     /// Every difference, each with the place and the copy.
     async fn mismatches(&self, distributor: &AmiDistributor, id: &str) -> Result<Vec<String>> {
-        let api = distributor.api(&self.target.place);
-        let Some(copy) = Ami::describe(&api, id).await? else {
+        let region = distributor.region(&self.target.place);
+        let Some(copy) = AmiWithSnapshots::describe(&region, id).await? else {
             return Ok(vec![format!("{} {id}: it is not there", self.target.place)]);
         };
-        let public = permission::of_image(&api, id).await?.is_some_and(|set| set.contains(permission::ALL));
+        let public = permission::of_image(&region, id).await?.is_some_and(|set| set.contains(permission::ALL));
         let mut found = Found(vec![]);
         found.same("state", Some(ImageState::Available.as_str()), copy.image.state().map(ImageState::as_str));
         self.hardware(&mut found, &copy.image);
@@ -68,7 +72,7 @@ impl Expected {
             found.0.push("it is public".into());
         }
         if !self.in_place {
-            self.identity(&mut found, &copy.image);
+            self.identity(&mut found, &copy);
             self.volumes(&mut found, &copy);
         }
         Ok(found.0.into_iter().map(|what| format!("{} {id}: {what}", self.target.place)).collect())
@@ -89,20 +93,35 @@ impl Expected {
     }
 
     /// Whether it is the copy that we asked for.
-    fn identity(&self, found: &mut Found, copy: &Ec2Image) {
-        let tags = super::api::tags(copy.tags());
-        found.same("name", Some(self.name.as_str()), copy.name());
-        found.same("fingerprint", Some(self.fingerprint.as_str()), tags.get(tag::FINGERPRINT).map(String::as_str));
+    fn identity(&self, found: &mut Found, copy: &AmiWithSnapshots) {
+        let all = tags(copy.image.tags());
+        let tag = |key: &str| all.get(key).map(String::as_str);
+        found.same(&format!("tag {SOURCE_TAG}"), Some(self.copied_from.as_str()), tag(SOURCE_TAG));
+        found.same(&format!("tag {}", tag::FINGERPRINT), Some(self.fingerprint.as_str()), tag(tag::FINGERPRINT));
         // EC2 tells what a copy was made of; where it does, it must be our image.
-        if let Some(of) = copy.source_image_id() {
+        if let Some(of) = copy.image.source_image_id() {
             found.same("source image", Some(self.source.id.as_str()), Some(of));
         }
-        if let Some(region) = copy.source_image_region() {
+        if let Some(region) = copy.image.source_image_region() {
             found.same("source region", Some(self.region.as_str()), Some(region));
+        }
+        // What an earlier run has kept is its owner's, who may have other names and tags for it by now.
+        if tag(tag::STATE) == Some(State::Kept.as_str()) {
+            return;
+        }
+        found.same("name", Some(self.name.as_str()), copy.image.name());
+        for (key, value) in &self.target.tags {
+            found.same(&format!("tag {key}"), Some(value.as_str()), tag(key));
+        }
+        // By this tag the snapshots are kept, or undone.
+        for (device, snapshot) in &copy.snapshots {
+            let all = tags(snapshot.tags());
+            let token = all.get(tag::TOKEN).map(String::as_str);
+            found.same(&format!("{device} tag {}", tag::TOKEN), tag(tag::TOKEN), token);
         }
     }
 
-    fn volumes(&self, found: &mut Found, copy: &Ami) {
+    fn volumes(&self, found: &mut Found, copy: &AmiWithSnapshots) {
         let devices = |snapshots: &BTreeMap<String, Snapshot>| snapshots.keys().cloned().collect::<Vec<_>>().join(", ");
         found.same("devices", Some(devices(&self.source.snapshots)), Some(devices(&copy.snapshots)));
         for (device, source) in &self.source.snapshots {
@@ -111,6 +130,14 @@ impl Expected {
             let state = made.state().map(SnapshotState::as_str);
             found.same(&what("state"), Some(SnapshotState::Completed.as_str()), state);
             found.same(&what("size in GiB"), source.volume_size(), made.volume_size());
+            let (wanted, is) = (ebs(&self.source.image, device), ebs(&copy.image, device));
+            found.same(
+                &what("volume type"),
+                wanted.and_then(|ebs| ebs.volume_type()),
+                is.and_then(|ebs| ebs.volume_type()),
+            );
+            let deleted = |ebs: &EbsBlockDevice| ebs.delete_on_termination();
+            found.same(&what("delete on termination"), wanted.and_then(deleted), is.and_then(deleted));
             let encrypted = made.encrypted() == Some(true);
             if !encrypted && (self.target.encryption != Encryption::AsSource || source.encrypted() == Some(true)) {
                 found.0.push(what("is not encrypted"));
@@ -123,6 +150,10 @@ impl Expected {
             }
         }
     }
+}
+
+fn ebs<'a>(image: &'a Ec2Image, device: &str) -> Option<&'a EbsBlockDevice> {
+    image.block_device_mappings().iter().find(|mapping| mapping.device_name() == Some(device))?.ebs()
 }
 
 /// Whether a key that was asked for may be the one that EC2 names by its ARN. An alias tells nothing.

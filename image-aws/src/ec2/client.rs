@@ -9,7 +9,7 @@ use aws_sdk_ec2::{
     Client,
     types::{Filter, Image, Instance, Snapshot, Tag},
 };
-use image_core::{Result, async_trait};
+use image_core::{CreateError, Result, async_trait};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -78,9 +78,14 @@ impl Region {
     pub(crate) async fn parameters(&self) -> Result<aws_sdk_ssm::Client> {
         self.clients.ssm(&self.place).await
     }
-    /// For calls that create; see [`Clients::ec2_once`].
-    pub(crate) async fn client_once(&self) -> Result<Client> {
-        self.clients.ec2_once(&self.place).await
+    /// For calls that create; see [`Clients::ec2_once`]. Without a client nothing was asked for.
+    pub(crate) async fn client_once(&self) -> Result<Client, CreateError> {
+        self.clients.ec2_once(&self.place).await.map_err(CreateError::Rejected)
+    }
+    /// Systems Manager's parameters, for calls that change them.
+    #[cfg(feature = "ssm")]
+    pub(crate) async fn parameters_once(&self) -> Result<aws_sdk_ssm::Client, CreateError> {
+        self.clients.ssm_once(&self.place).await.map_err(CreateError::Rejected)
     }
 }
 

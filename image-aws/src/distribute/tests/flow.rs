@@ -9,6 +9,7 @@ use super::{
 use crate::{
     Place,
     distribute::{AmiDistributor, Target},
+    ec2::Ec2,
 };
 use image_core::{
     ApprovedImage, Captured, Context, Distributor, Error, ErrorKind, Guard, Image, Keep, MemoryStore, Query, Resource,
@@ -22,7 +23,7 @@ fn place(text: &str) -> Place {
 }
 
 pub(super) fn new(cloud: &Cloud) -> AmiDistributor {
-    AmiDistributor::new(Provider { cloud: cloud.clone(), reaches: None }, place(HOME))
+    AmiDistributor::new(&Ec2::new(Provider { cloud: cloud.clone(), reaches: None }), place(HOME))
 }
 
 pub(super) async fn context(distributor: &AmiDistributor) -> Context {
@@ -299,28 +300,33 @@ async fn a_launch_template_gets_one_version_based_on_the_default() {
 #[tokio::test(start_paused = true)]
 async fn every_difference_of_a_copy_is_named() {
     let cloud = Cloud::with_image(false);
-    let distributor = AmiDistributor { targets: vec![Target::new(place(FAR)).kms_key("own")], ..full(&cloud, None) };
+    let target = Target::new(place(FAR)).kms_key("own").tag("team", "base");
+    let distributor = AmiDistributor { targets: vec![target], ..full(&cloud, None) };
     let cx = context(&distributor).await;
-    let (images, _guards) = distribute(&cx, &distributor).await.unwrap();
+    let (images, guards) = distribute(&cx, &distributor).await.unwrap();
     {
         let mut state = cloud.lock();
         let home = state.home(&place(FAR));
         let ami = home.images.get_mut(&images[0].id).unwrap();
         ami.architecture = "arm64".into();
         ami.name = "another".into();
+        ami.tags.insert("team".into(), "another".into());
         ami.launch.insert("all".into());
         let snap = home.snapshots.get_mut(&images[0].parts["/dev/sdf"]).unwrap();
         (snap.gib, snap.encrypted) = (7, false);
         let snap = home.snapshots.get_mut(&images[0].parts["/dev/xvda"]).unwrap();
+        snap.tags.remove("golden-image:token");
         snap.key = Some("arn:aws:kms:eu-west-1:111122223333:key/x".into());
     }
     let error = distributor.verify(&cx, &approved(), &images).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PolicyViolation);
-    let text = error.to_string().replace(&images[0].id, "COPY");
+    let text = error.to_string().replace(&images[0].id, "COPY").replace(&guards[0].resource().token, "TOKEN");
     insta::assert_snapshot!(text.replace("; ", "\n").replace(&format!("{FAR} "), ""), @r"
     copies of ami-0123456789abcdef0 are not what they must be: COPY: architecture is arm64 and must be x86_64
     COPY: it is public
     COPY: name is another and must be unreviewed-0123456789abcdef0
+    COPY: tag team is another and must be base
+    COPY: /dev/xvda tag golden-image:token is not set and must be TOKEN
     COPY: /dev/sdf size in GiB is 7 and must be 9
     COPY: /dev/sdf is not encrypted
     COPY: /dev/xvda is encrypted with arn:aws:kms:eu-west-1:111122223333:key/x and not with own

@@ -5,7 +5,10 @@ use super::{
     cloud::{Cloud, SOURCE},
     wire::Provider,
 };
-use crate::distribute::{AmiDistributor, Protection, Target};
+use crate::{
+    distribute::{AmiDistributor, Protection, Target},
+    ec2::Ec2,
+};
 use image_conformance::{
     DistributorRig, Limits, Rig,
     fake::{FakeCloud, FakePlugin, FakeProvisioner, FakeScanner, FakeValidator},
@@ -26,7 +29,7 @@ use std::{
 pub(super) fn full(cloud: &Cloud, reaches: Option<&str>) -> AmiDistributor {
     let provider = Provider { cloud: cloud.clone(), reaches: reaches.map(str::to_owned) };
     let month = Duration::from_secs(30 * 24 * 3600);
-    AmiDistributor::new(provider, HOME.parse().unwrap())
+    AmiDistributor::new(&Ec2::new(provider), HOME.parse().unwrap())
         .target(Target::new(HOME.parse().unwrap()).share_with_account("777788889999").parameter("/golden/new"))
         .target(
             Target::new(FAR.parse().unwrap())
@@ -203,7 +206,7 @@ impl Rig for AwsRig {
         }
     }
     fn limits(&self) -> Limits {
-        Limits::sampled(16, Limits::default().settle)
+        Limits::sampled(6, Limits::default().settle)
     }
     fn snapshot(&self) -> Option<Arc<dyn Rig>> {
         let (builds, cloud) = (self.builds.copy(), self.cloud.copy());
