@@ -32,6 +32,7 @@ mod template;
 mod undo;
 mod verify;
 
+pub use policy::iam_policy;
 pub use target::{Protection, Target};
 
 use crate::{
