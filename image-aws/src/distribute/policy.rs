@@ -50,11 +50,20 @@ pub fn iam_policy(distributor: &AmiDistributor, account: &str) -> Value {
     statements.extend(point(&here));
     for target in here {
         if let Encryption::Key(key) = &target.encryption {
-            let region: String = target.place.region.chars().filter(char::is_ascii_alphanumeric).collect();
-            statements.extend(encrypt(&region, key, &Arns(&target.place)));
+            let which = format!("In{}", camel(&target.place.region));
+            statements.extend(encrypt(&which, key, &Arns(&target.place)));
         }
     }
     json!({ "Version": "2012-10-17", "Statement": statements })
+}
+
+/// A region as a part of a statement's name, which has letters and digits only: `EuWest1`.
+fn camel(region: &str) -> String {
+    let word = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect::<String>()
+    };
+    region.split('-').map(word).collect()
 }
 
 /// Images and snapshots of places.

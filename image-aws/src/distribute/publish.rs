@@ -28,7 +28,7 @@ impl AmiDistributor {
                 return Err(Error::new(ErrorKind::Conflict, message));
             }
         }
-        let (mut opening, mut pointing): (Vec<Job<Vec<Guard>>>, Vec<Job<Vec<Guard>>>) = (vec![], vec![]);
+        let (mut opening, mut pointing): (Vec<Job<_>>, Vec<Job<_>>) = (vec![], vec![]);
         for (target, copy) in targets.into_iter().zip(copies) {
             let (region, id) = (self.region(&target.place), copy.id.clone());
             let work = Opening { cx: cx.clone(), region, target: target.clone(), id };

@@ -89,7 +89,7 @@ impl Undo for AmiDistributor {
     async fn find(&self, _cx: &Context, query: &Query) -> Result<Vec<Found>> {
         let mut all = vec![];
         for place in self.places_in(&query.scope) {
-            all.extend(find_in(&*self.region(place), query).await?);
+            all.extend(find_in(&self.region(place), query).await?);
         }
         Ok(all)
     }

@@ -49,7 +49,7 @@ impl Cloud {
             }
             "EnableFastSnapshotRestores" | "DisableFastSnapshotRestores" => {
                 for id in form.list("SourceSnapshotId") {
-                    let snap = home.snapshots.get_mut(&id).ok_or(refusal("InvalidSnapshot.NotFound"))?;
+                    let snap = home.snapshots.get_mut(&id).ok_or_else(|| refusal("InvalidSnapshot.NotFound"))?;
                     for zone in form.list("AvailabilityZone") {
                         if action == "EnableFastSnapshotRestores" {
                             snap.fast.insert(zone);
@@ -65,12 +65,14 @@ impl Cloud {
                 if home.images.values().any(|ami| ami.devices.values().any(|snap| *snap == id)) {
                     return refuse("InvalidSnapshot.InUse");
                 }
-                home.snapshots.remove(&id).ok_or(refusal("InvalidSnapshot.NotFound"))?;
+                home.snapshots.remove(&id).ok_or_else(|| refusal("InvalidSnapshot.NotFound"))?;
                 return done;
             }
             "DescribeSnapshotAttribute" | "ModifySnapshotAttribute" => {
-                let snap =
-                    home.snapshots.get_mut(&form.text("SnapshotId")).ok_or(refusal("InvalidSnapshot.NotFound"))?;
+                let snap = home
+                    .snapshots
+                    .get_mut(&form.text("SnapshotId"))
+                    .ok_or_else(|| refusal("InvalidSnapshot.NotFound"))?;
                 if action == "ModifySnapshotAttribute" {
                     modify(&mut snap.volume, form, "CreateVolumePermission");
                 }
@@ -79,8 +81,11 @@ impl Cloud {
             _ => {}
         }
         let id = form.text("ImageId");
-        let ami =
-            home.images.get_mut(&id).filter(|ami| ami.visible_at <= now).ok_or(refusal("InvalidAMIID.NotFound"))?;
+        let ami = home
+            .images
+            .get_mut(&id)
+            .filter(|ami| ami.visible_at <= now)
+            .ok_or_else(|| refusal("InvalidAMIID.NotFound"))?;
         match action {
             "DeregisterImage" if ami.protected => return refuse("OperationNotPermitted"),
             "DeregisterImage" => drop(home.images.remove(&id)),
@@ -105,7 +110,7 @@ fn refusal(code: &'static str) -> Refusal {
 fn tags_of<'a>(home: &'a mut Home, id: &str) -> Result<&'a mut BTreeMap<String, String>, Refusal> {
     let Home { images, snapshots, .. } = home;
     let tags = images.get_mut(id).map(|ami| &mut ami.tags);
-    tags.or_else(|| snapshots.get_mut(id).map(|snap| &mut snap.tags)).ok_or(refusal("InvalidID.NotFound"))
+    tags.or_else(|| snapshots.get_mut(id).map(|snap| &mut snap.tags)).ok_or_else(|| refusal("InvalidID.NotFound"))
 }
 
 fn matches(form: &Form, id_filter: &str, id: &str, tags: &BTreeMap<String, String>) -> bool {
@@ -188,7 +193,7 @@ fn copy_image(state: &mut State, place: &Place, form: &Form) -> Result<String, R
     }
     let (id, region) = (form.text("SourceImageId"), form.text("SourceRegion"));
     let found = state.homes.iter().find(|(home, there)| home.region == region && there.images.contains_key(&id));
-    let (owner, home) = found.ok_or(refusal("InvalidAMIID.NotFound"))?;
+    let (owner, home) = found.ok_or_else(|| refusal("InvalidAMIID.NotFound"))?;
     let source = home.images[&id].clone();
     let snapshots: Vec<(String, Snap)> =
         source.devices.iter().map(|(device, id)| (device.clone(), home.snapshots[id].clone())).collect();

@@ -227,10 +227,11 @@ async fn undoing_spares_what_is_kept_and_what_is_not_ours() {
     untag("golden-image:token");
     assert_eq!(distributor.undo(&cx, resource).await.unwrap_err().kind(), ErrorKind::PermissionDenied);
 
-    let mut state = cloud.lock();
-    let ami = state.home(&place(FAR)).images.values_mut().next().unwrap();
-    ami.tags.insert("golden-image:token".into(), token);
-    drop(state);
+    {
+        let mut state = cloud.lock();
+        let ami = state.home(&place(FAR)).images.values_mut().next().unwrap();
+        ami.tags.insert("golden-image:token".into(), token);
+    }
     undo(&cx, &distributor, resource).await;
     undo(&cx, &distributor, resource).await;
     assert!(cloud.lock().home(&place(FAR)).images.is_empty());
