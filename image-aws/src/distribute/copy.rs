@@ -83,7 +83,7 @@ impl AmiDistributor {
         }
         let found = tasks::all("looking for copies", self.at_once, Others::Finish, jobs).await?;
         for (target, id) in self.targets.iter().zip(&found) {
-            if let Some(id) = id {
+            if let Some(id) = id.as_ref().filter(|id| **id != source.id) {
                 cx.message(format!("{id} in {} is the copy of {} already", target.place, source.id));
             }
         }

@@ -12,7 +12,7 @@ use crate::{
     Place,
     ec2::{
         client::{Region, tags},
-        find::Finds,
+        find::{Finds, is_alone},
         list::{self, Which},
         undo::{keep_image, look_again, undo_image},
     },
@@ -95,7 +95,7 @@ impl Undo for AmiDistributor {
     }
 }
 
-/// One find for each create: its image, or what is left of it.
+/// Copies, and what is left of those whose image has gone.
 async fn find_in(region: &Region, query: &Query) -> Result<Vec<Found>> {
     let which = || query.token.as_deref().map_or(Which::All, Which::Token);
     let (images, snapshots) = tokio::try_join!(list::images(region, which()), list::snapshots(region, which()))?;
@@ -105,10 +105,9 @@ async fn find_in(region: &Region, query: &Query) -> Result<Vec<Found>> {
     for image in images.iter().filter(|image| is_copy(image.tags())) {
         finds.add(kind(COPY), image.image_id(), image.tags());
     }
-    for snapshot in snapshots.iter().filter(|snapshot| is_copy(snapshot.tags())) {
-        if finds.is_alone(snapshot.tags()) {
-            finds.add(kind(COPY), snapshot.snapshot_id(), snapshot.tags());
-        }
+    let whole = finds.tokens();
+    for snapshot in snapshots.iter().filter(|snapshot| is_copy(snapshot.tags()) && is_alone(&whole, snapshot.tags())) {
+        finds.add(kind(COPY), snapshot.snapshot_id(), snapshot.tags());
     }
     Ok(finds.found)
 }

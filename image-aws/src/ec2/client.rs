@@ -1,4 +1,4 @@
-//! EC2 as the builders of one process see it: clients, one look a second for all that wait, and the request rates.
+//! EC2 as the builders and distributors of one process see it: clients, one look a second for all that wait, and the request rates.
 
 use super::{
     poll::{Describe, Poller},
@@ -18,9 +18,9 @@ use std::{
 /// Values that one filter of a Describe call takes.
 const FILTER_VALUES: usize = 200;
 
-/// EC2, for all builders of a process that shares the clients of one [`ClientProvider`]. Clones are the same.
+/// EC2, for all builders and distributors of a process that shares the clients of one [`ClientProvider`]. Clones are the same.
 ///
-/// Builders that are made of the same value wait together: however many they are, EC2 is asked once a second for the
+/// Those that are made of the same value wait together: however many they are, EC2 is asked once a second for the
 /// states that they wait for, and instances are asked for no faster than EC2 grants.
 #[derive(Clone, Debug)]
 pub struct Ec2 {

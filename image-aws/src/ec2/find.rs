@@ -44,15 +44,13 @@ impl AmiBuilder {
         }
         groups.iter().for_each(|group| finds.add(Ec2Kind::SecurityGroup.kind(), group.group_id(), group.tags()));
         images.iter().for_each(|image| finds.add(Ec2Kind::Image.kind(), image.image_id(), image.tags()));
-        for snapshot in &snapshots {
-            if finds.is_alone(snapshot.tags()) {
-                finds.add(Ec2Kind::Snapshot.kind(), snapshot.snapshot_id(), snapshot.tags());
-            }
+        let whole = finds.tokens();
+        for snapshot in snapshots.iter().filter(|snapshot| is_alone(&whole, snapshot.tags())) {
+            finds.add(Ec2Kind::Snapshot.kind(), snapshot.snapshot_id(), snapshot.tags());
         }
-        for volume in &volumes {
-            if volume.state() == Some(&VolumeState::Available) && finds.is_alone(volume.tags()) {
-                finds.add(Ec2Kind::Volume.kind(), volume.volume_id(), volume.tags());
-            }
+        let free = |state: Option<&VolumeState>| state == Some(&VolumeState::Available);
+        for volume in volumes.iter().filter(|volume| free(volume.state()) && is_alone(&whole, volume.tags())) {
+            finds.add(Ec2Kind::Volume.kind(), volume.volume_id(), volume.tags());
         }
         Ok(finds.found)
     }
@@ -84,10 +82,13 @@ impl<'a> Finds<'a> {
         }
     }
 
-    /// Whether nothing of a create was added yet. What comes with an image or an instance is undone with it.
-    pub(crate) fn is_alone(&self, list: &[Tag]) -> bool {
-        let all = tags(list);
-        let token = all.get(tag::TOKEN);
-        token.is_some_and(|token| !self.found.iter().any(|found| found.resource.token == *token))
+    /// The creates that something was found of.
+    pub(crate) fn tokens(&self) -> BTreeSet<String> {
+        self.found.iter().map(|found| found.resource.token.clone()).collect()
     }
+}
+
+/// Whether something of ours has lost what it came with. What comes with an image or an instance is undone with it.
+pub(crate) fn is_alone(whole: &BTreeSet<String>, list: &[Tag]) -> bool {
+    tags(list).get(tag::TOKEN).is_some_and(|token| !whole.contains(token))
 }
