@@ -8,6 +8,8 @@
 
 #[cfg(feature = "client")]
 mod client;
+#[cfg(all(feature = "ec2", feature = "ssm"))]
+pub mod distribute;
 #[cfg(feature = "ec2")]
 pub mod ec2;
 #[cfg(feature = "client")]

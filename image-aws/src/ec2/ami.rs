@@ -104,6 +104,11 @@ pub(crate) fn volumes(image: &Image) -> BTreeMap<String, AmiVolume> {
     image.block_device_mappings().iter().filter_map(volume).collect()
 }
 
+/// The snapshots of an image, by device.
+pub(crate) fn snapshots(image: &Image) -> BTreeMap<String, String> {
+    volumes(image).into_iter().filter_map(|(device, volume)| Some((device, volume.snapshot?))).collect()
+}
+
 /// What an image without a boot mode starts by:
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-boot.html>.
 fn boot(mode: Option<&BootModeValues>, architecture: Architecture) -> BootMode {

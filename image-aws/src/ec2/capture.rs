@@ -4,15 +4,15 @@ use super::{
     AmiBuilder,
     ami::{self, Ami, Hardware},
     client::Region,
-    create::{adopt, again},
+    create::{adopt, again, nameless},
     kind::Ec2Kind,
-    launch::{Build, nameless},
+    launch::Build,
     list::{self, Which},
     request,
     state::{self, LastSeen},
 };
 use crate::{error::sdk_error, tag};
-use aws_sdk_ec2::types::{AttributeValue, Image, ImageState, ImdsSupportValues, InstanceStateName};
+use aws_sdk_ec2::types::{AttributeValue, Image, ImdsSupportValues, InstanceStateName};
 use image_core::{
     Capture, Captured, Context, CreateError, CreateRequest, Created, Error, ErrorKind, Guard, Result, Role, wait::Poll,
 };
@@ -68,7 +68,7 @@ impl AmiBuilder {
             tags.extend(tag::of(&create));
             let name = request::image_name(&name, layer.as_deref(), &create.token);
             let input = request::image(&instance, &name, &description, stopped, &builder.tags(tags));
-            let client = at.client_once().await.map_err(CreateError::Rejected)?;
+            let client = at.client_once().await?;
             let operation = "ec2:CreateImage";
             match again(operation, &at.place, || input.clone().send_with(&client)).await {
                 Ok(made) => made.image_id().map(Created::new).ok_or_else(|| nameless(operation)),
@@ -138,16 +138,8 @@ impl Watch<'_> {
         let Some(image) = self.last_seen.judge(&what, image)? else {
             return Ok(Poll::Pending("not visible yet".into()));
         };
-        match image.state() {
-            Some(ImageState::Available) => return Ok(Poll::Ready(image)),
-            Some(ImageState::Pending | ImageState::Transient) | None => {}
-            Some(state) => {
-                let reason = image.state_reason();
-                let code = reason.and_then(|reason| reason.code()).unwrap_or("without a reason");
-                let message = reason.and_then(|reason| reason.message()).unwrap_or_default();
-                let error = Error::new(ErrorKind::Unavailable, format!("{what} is {state}: {code}: {message}"));
-                return Err(error.with_retryable(false));
-            }
+        if state::is_available(&image)? {
+            return Ok(Poll::Ready(image));
         }
         let volumes = ami::volumes(&image);
         self.gib = self.gib.max(volumes.values().map(|volume| volume.gib).fold(0, u32::saturating_add));

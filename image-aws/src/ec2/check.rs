@@ -5,6 +5,7 @@ use super::{
     ami::{self, Ami},
     client::{Region, filter, tags},
     kind::OWNER,
+    list::{self, Which},
     request::{InstanceRequest, Purpose, instance_tags, security_group},
     settings::{Candidate, Encryption, check_tags},
 };
@@ -198,20 +199,7 @@ impl AmiBuilder {
         checked: &Checked,
         fingerprint: &Fingerprint,
     ) -> Result<Option<Cached>> {
-        let region = self.region();
-        let client = region.client().await?;
-        let call = client
-            .describe_images()
-            .owners("self")
-            .filters(filter(&format!("tag:{}", tag::FINGERPRINT), [fingerprint.as_str()]))
-            .filters(filter(&format!("tag:{}", tag::STATE), [State::Kept.as_str(), State::Layer.as_str()]))
-            .filters(filter("state", ["available"]))
-            .max_results(1000);
-        let (mut pages, mut found) = (call.into_paginator().send(), vec![]);
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|e| sdk_error("ec2:DescribeImages", &region.place, e))?;
-            found.extend(page.images.unwrap_or_default());
-        }
+        let mut found = list::images(&self.region(), Which::Fingerprint(fingerprint.as_str())).await?;
         // The newest, so that two runs that look agree.
         found.sort_by(|a, b| (b.creation_date(), b.image_id()).cmp(&(a.creation_date(), a.image_id())));
         for image in found {
@@ -236,8 +224,7 @@ impl AmiBuilder {
         let reason = "the blocks of its snapshots were not read".to_owned();
         let made = Image::new(ImageKind::Machine, OWNER, self.place.scope(), &self.place.region, id, platform)
             .with_digest(ContentDigest::Unavailable { reason });
-        let parts = ami::volumes(image).into_iter().filter_map(|(device, volume)| Some((device, volume.snapshot?)));
-        Ok(parts.fold(made, |made, (device, snapshot)| made.with_part(device, snapshot)))
+        Ok(ami::snapshots(image).into_iter().fold(made, |made, (device, snapshot)| made.with_part(device, snapshot)))
     }
 
     /// Tags of a create with those of the settings; the former win.

@@ -1,4 +1,4 @@
-//! EC2 as the builders of one process see it: clients, one look a second for all that wait, and the request rates.
+//! EC2 as the builders and distributors of one process see it: clients, one look a second for all that wait, and the request rates.
 
 use super::{
     poll::{Describe, Poller},
@@ -9,7 +9,7 @@ use aws_sdk_ec2::{
     Client,
     types::{Filter, Image, Instance, Snapshot, Tag},
 };
-use image_core::{Result, async_trait};
+use image_core::{CreateError, Result, async_trait};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -18,9 +18,9 @@ use std::{
 /// Values that one filter of a Describe call takes.
 const FILTER_VALUES: usize = 200;
 
-/// EC2, for all builders of a process that shares the clients of one [`ClientProvider`]. Clones are the same.
+/// EC2, for all builders and distributors of a process that shares the clients of one [`ClientProvider`]. Clones are the same.
 ///
-/// Builders that are made of the same value wait together: however many they are, EC2 is asked once a second for the
+/// Those that are made of the same value wait together: however many they are, EC2 is asked once a second for the
 /// states that they wait for, and instances are asked for no faster than EC2 grants.
 #[derive(Clone, Debug)]
 pub struct Ec2 {
@@ -78,9 +78,14 @@ impl Region {
     pub(crate) async fn parameters(&self) -> Result<aws_sdk_ssm::Client> {
         self.clients.ssm(&self.place).await
     }
-    /// For calls that create; see [`Clients::ec2_once`].
-    pub(crate) async fn client_once(&self) -> Result<Client> {
-        self.clients.ec2_once(&self.place).await
+    /// For calls that create; see [`Clients::ec2_once`]. Without a client nothing was asked for.
+    pub(crate) async fn client_once(&self) -> Result<Client, CreateError> {
+        self.clients.ec2_once(&self.place).await.map_err(CreateError::Rejected)
+    }
+    /// Systems Manager's parameters, for calls that change them.
+    #[cfg(feature = "ssm")]
+    pub(crate) async fn parameters_once(&self) -> Result<aws_sdk_ssm::Client, CreateError> {
+        self.clients.ssm_once(&self.place).await.map_err(CreateError::Rejected)
     }
 }
 

@@ -70,6 +70,11 @@ where
     Err(CreateError::Unclear(refusal))
 }
 
+/// The call succeeded, and what it made is only to be found by its token.
+pub(crate) fn nameless(operation: &str) -> CreateError {
+    CreateError::Unclear(Error::bug(format!("{operation} gives no id")))
+}
+
 /// Half of the pause is random, so that calls that were turned away together do not come back together.
 fn pause(attempt: u32) -> Duration {
     let whole = PAUSE * 2u32.pow(attempt - 1);

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{Place, tag};
 use aws_sdk_ec2::types::{InstanceStateName, Tag, VolumeState};
-use image_core::{Found, Query, Resource, Result};
+use image_core::{Found, Kind, Query, Resource, Result};
 use std::{collections::BTreeSet, sync::Arc};
 
 impl AmiBuilder {
@@ -38,45 +38,57 @@ impl AmiBuilder {
             list::snapshots(region, which()),
             list::volumes(region, which()),
         )?;
-        let mut finds = Finds { builder: self, region, query, found: vec![] };
+        let mut finds = Finds::new(OWNER, &region.place, query);
         for instance in instances.iter().filter(|instance| state(instance) != InstanceStateName::Terminated) {
-            finds.add(Ec2Kind::Instance, instance.instance_id(), instance.tags());
+            finds.add(Ec2Kind::Instance.kind(), instance.instance_id(), instance.tags());
         }
-        groups.iter().for_each(|group| finds.add(Ec2Kind::SecurityGroup, group.group_id(), group.tags()));
-        images.iter().for_each(|image| finds.add(Ec2Kind::Image, image.image_id(), image.tags()));
-        // What comes with an image or an instance is undone with it.
-        let whole: BTreeSet<String> = finds.found.iter().map(|found| found.resource.token.clone()).collect();
-        let alone = |list: &[Tag]| tags(list).get(tag::TOKEN).is_some_and(|token| !whole.contains(token));
-        for snapshot in snapshots.iter().filter(|snapshot| alone(snapshot.tags())) {
-            finds.add(Ec2Kind::Snapshot, snapshot.snapshot_id(), snapshot.tags());
+        groups.iter().for_each(|group| finds.add(Ec2Kind::SecurityGroup.kind(), group.group_id(), group.tags()));
+        images.iter().for_each(|image| finds.add(Ec2Kind::Image.kind(), image.image_id(), image.tags()));
+        let whole = finds.tokens();
+        for snapshot in snapshots.iter().filter(|snapshot| is_alone(&whole, snapshot.tags())) {
+            finds.add(Ec2Kind::Snapshot.kind(), snapshot.snapshot_id(), snapshot.tags());
         }
         let free = |state: Option<&VolumeState>| state == Some(&VolumeState::Available);
-        for volume in volumes.iter().filter(|volume| free(volume.state()) && alone(volume.tags())) {
-            finds.add(Ec2Kind::Volume, volume.volume_id(), volume.tags());
+        for volume in volumes.iter().filter(|volume| free(volume.state()) && is_alone(&whole, volume.tags())) {
+            finds.add(Ec2Kind::Volume.kind(), volume.volume_id(), volume.tags());
         }
         Ok(finds.found)
     }
 }
 
-struct Finds<'a> {
-    builder: &'a AmiBuilder,
-    region: &'a Region,
+/// Collects what a query wants of a place.
+pub(crate) struct Finds<'a> {
+    owner: &'a str,
+    place: &'a Place,
     query: &'a Query,
-    found: Vec<Found>,
+    pub(crate) found: Vec<Found>,
 }
 
-impl Finds<'_> {
+impl<'a> Finds<'a> {
+    pub(crate) fn new(owner: &'a str, place: &'a Place, query: &'a Query) -> Self {
+        Self { owner, place, query, found: vec![] }
+    }
+
     /// Adds a thing, where its tags are ours and the query wants it.
-    fn add(&mut self, kind: Ec2Kind, id: Option<&str>, list: &[Tag]) {
+    pub(crate) fn add(&mut self, kind: Kind, id: Option<&str>, list: &[Tag]) {
         let all = tags(list);
         let (Some(id), Some(token), Some((state, expires_at))) = (id, all.get(tag::TOKEN), tag::read(&all)) else {
             return;
         };
-        let expired = self.query.expired_before.is_none_or(|before| expires_at.is_some_and(|at| at < before));
-        if expired {
-            let scope = self.builder.place.scope();
-            let resource = Resource::found(OWNER, scope, kind.kind(), &self.region.place.region, token, id);
+        if self.query.expired_before.is_none_or(|before| expires_at.is_some_and(|at| at < before)) {
+            let Place { region, .. } = self.place;
+            let resource = Resource::found(self.owner, self.place.scope(), kind, region, token, id);
             self.found.push(Found::new(resource, state, expires_at));
         }
     }
+
+    /// The creates that something was found of.
+    pub(crate) fn tokens(&self) -> BTreeSet<String> {
+        self.found.iter().map(|found| found.resource.token.clone()).collect()
+    }
+}
+
+/// Whether something of ours has lost what it came with. What comes with an image or an instance is undone with it.
+pub(crate) fn is_alone(whole: &BTreeSet<String>, list: &[Tag]) -> bool {
+    tags(list).get(tag::TOKEN).is_some_and(|token| !whole.contains(token))
 }

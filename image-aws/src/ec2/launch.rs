@@ -4,7 +4,7 @@ use super::{
     AmiBuilder,
     ami::Ami,
     client::Region,
-    create::{adopt, again},
+    create::{adopt, again, nameless},
     kind::{Ec2Kind, OWNER},
     list::{self, Which},
     request::{InstanceRequest, Purpose, instance_tags, security_group},
@@ -97,7 +97,7 @@ impl AmiBuilder {
         let call = move |create: CreateRequest| async move {
             let tags = builder.tags(tag::of(&create));
             let input = input.client_token(&create.token).set_tag_specifications(Some(instance_tags(&market, &tags)));
-            let client = at.client_once().await.map_err(CreateError::Rejected)?;
+            let client = at.client_once().await?;
             let made = again("ec2:RunInstances", &at.place, || input.clone().send_with(&client)).await?;
             let id = made.instances().first().and_then(|instance| instance.instance_id());
             id.map(Created::new).ok_or_else(|| nameless("ec2:RunInstances"))
@@ -122,7 +122,7 @@ impl AmiBuilder {
         let (builder, at, vpc) = (self.clone(), Arc::clone(region), vpc.to_owned());
         let call = move |create: CreateRequest| async move {
             let input = security_group(&vpc, &create.token, &builder.tags(tag::of(&create)));
-            let client = at.client_once().await.map_err(CreateError::Rejected)?;
+            let client = at.client_once().await?;
             let operation = "ec2:CreateSecurityGroup";
             let made = again(operation, &at.place, || input.clone().send_with(&client)).await;
             match made {
@@ -154,9 +154,4 @@ impl AmiBuilder {
 fn ends_at(cx: &Context) -> Timestamp {
     let left = cx.deadline().saturating_duration_since(Instant::now());
     cx.now().after(left).after(PAST_DEADLINE)
-}
-
-/// The call succeeded, and what it made is only to be found by its token.
-pub(super) fn nameless(operation: &str) -> CreateError {
-    CreateError::Unclear(Error::bug(format!("{operation} gives no id")))
 }

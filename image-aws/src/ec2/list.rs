@@ -10,6 +10,8 @@ use image_core::Result;
 pub(crate) enum Which<'a> {
     /// All that carries our token tag.
     All,
+    /// What carries a fingerprint.
+    Fingerprint(&'a str),
     /// What was made by one create.
     Token(&'a str),
     /// Things by their ids. One that is missing is no error.
@@ -20,6 +22,7 @@ impl Which<'_> {
     fn filter(&self, id: &str) -> Filter {
         match self {
             Self::All => filter("tag-key", [tag::TOKEN]),
+            Self::Fingerprint(fingerprint) => filter(&format!("tag:{}", tag::FINGERPRINT), [fingerprint]),
             Self::Token(token) => filter(&format!("tag:{}", tag::TOKEN), [token]),
             Self::Ids(ids) => filter(id, ids.iter()),
         }

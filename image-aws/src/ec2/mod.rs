@@ -1,26 +1,26 @@
 //! AMIs built on an instance: launched privately, provisioned, stopped, captured, and booted again to be tested.
 
-mod ami;
+pub(crate) mod ami;
 mod builder;
 mod capture;
 mod check;
-mod client;
+pub(crate) mod client;
 mod connect;
-mod create;
-mod find;
+pub(crate) mod create;
+pub(crate) mod find;
 mod kind;
 mod launch;
-mod list;
-mod policy;
+pub(crate) mod list;
+pub(crate) mod policy;
 mod poll;
 mod rate;
-mod request;
-mod settings;
+pub(crate) mod request;
+pub(crate) mod settings;
 mod source;
-mod state;
+pub(crate) mod state;
 #[cfg(test)]
 mod testing;
-mod undo;
+pub(crate) mod undo;
 mod user_data;
 mod volume;
 

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{Place, place, tag};
 use image_core::State;
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -47,7 +48,7 @@ pub fn iam_policy(builder: &AmiBuilder) -> Value {
         statements.push(allow("PassRole", ["iam:PassRole"], json!([arns.role(role)]), condition));
     }
     if let Encryption::Key(key) = &settings.encryption {
-        statements.extend(encrypt(key, &arns));
+        statements.extend(encrypt("", key, &arns));
     }
     statements.extend(builder.connect.policy(&builder.place));
     json!({ "Version": "2012-10-17", "Statement": statements })
@@ -121,8 +122,12 @@ fn take_image(arns: &Arns<'_>) -> [Value; 2] {
 /// A commit retags images that have a token, and so nobody else's.
 fn keep(arns: &Arns<'_>) -> Value {
     let what = json!([arns.public("image"), arns.public("snapshot")]);
-    let condition = json!({ "Null": { format!("aws:ResourceTag/{}", tag::TOKEN): "false" } });
-    allow("Keep", ["ec2:CreateTags", "ec2:DeleteTags", "ec2:ModifyImageAttribute"], what, condition)
+    allow("Keep", ["ec2:CreateTags", "ec2:DeleteTags", "ec2:ModifyImageAttribute"], what, tokened())
+}
+
+/// What carries a token of ours.
+pub(crate) fn tokened() -> Value {
+    json!({ "Null": { format!("aws:ResourceTag/{}", tag::TOKEN): "false" } })
 }
 
 fn delete(arns: &Arns<'_>) -> Value {
@@ -145,7 +150,7 @@ fn delete(arns: &Arns<'_>) -> Value {
 }
 
 /// What carries a token of ours and is not kept.
-fn ours() -> Value {
+pub(crate) fn ours() -> Value {
     json!({
         "Null": { format!("aws:ResourceTag/{}", tag::TOKEN): "false" },
         "StringNotEquals": { format!("aws:ResourceTag/{}", tag::STATE): State::Kept.as_str() },
@@ -161,7 +166,8 @@ fn temporary_request() -> Value {
 }
 
 /// What EBS needs of a key: <https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html>.
-fn encrypt(key: &str, arns: &Arns<'_>) -> [Value; 2] {
+/// `which` makes the names of the statements unique in a policy.
+pub(crate) fn encrypt(which: &str, key: &str, arns: &Arns<'_>) -> [Value; 2] {
     let (resource, alias) = arns.key(key);
     let with = |mut condition: Value| {
         if let Some(alias) = alias {
@@ -172,13 +178,14 @@ fn encrypt(key: &str, arns: &Arns<'_>) -> [Value; 2] {
     let actions = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncrypt*"];
     let grants = with(json!({ "Bool": { "kms:GrantIsForAWSResource": "true" } }));
     [
-        allow("Encrypt", actions, json!([resource]), with(json!({}))),
-        allow("GrantEncryption", ["kms:CreateGrant"], json!([resource]), grants),
+        allow(&format!("Encrypt{which}"), actions, json!([resource]), with(json!({}))),
+        allow(&format!("GrantEncryption{which}"), ["kms:CreateGrant"], json!([resource]), grants),
     ]
 }
 
-fn allow<const N: usize>(sid: &str, actions: [&str; N], resource: Value, condition: Value) -> Value {
-    let mut statement = json!({ "Sid": sid, "Effect": "Allow", "Action": actions.as_slice(), "Resource": resource });
+/// A statement; without a condition where that is null.
+pub(crate) fn allow(sid: &str, actions: impl Serialize, resource: Value, condition: Value) -> Value {
+    let mut statement = json!({ "Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource });
     if !condition.is_null() {
         statement["Condition"] = condition;
     }
@@ -186,7 +193,7 @@ fn allow<const N: usize>(sid: &str, actions: [&str; N], resource: Value, conditi
 }
 
 /// Names of resources: <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html>.
-struct Arns<'a>(&'a Place);
+pub(crate) struct Arns<'a>(pub(crate) &'a Place);
 
 impl Arns<'_> {
     fn partition(&self) -> &'static str {
@@ -196,11 +203,11 @@ impl Arns<'_> {
     fn ec2(&self, kind: &str) -> String {
         self.own(kind, "*")
     }
-    fn own(&self, kind: &str, id: &str) -> String {
+    pub(crate) fn own(&self, kind: &str, id: &str) -> String {
         format!("arn:{}:ec2:{}:{}:{kind}/{id}", self.partition(), self.0.region, self.0.account)
     }
     /// Images and snapshots have no account in their names.
-    fn public(&self, kind: &str) -> String {
+    pub(crate) fn public(&self, kind: &str) -> String {
         format!("arn:{}:ec2:{}::{kind}/*", self.partition(), self.0.region)
     }
     fn ec2_service(&self) -> &'static str {
@@ -209,7 +216,7 @@ impl Arns<'_> {
     fn role(&self, name: &str) -> String {
         format!("arn:{}:iam::{}:role/{name}", self.partition(), self.0.account)
     }
-    fn parameter(&self, name: &str) -> String {
+    pub(crate) fn parameter(&self, name: &str) -> String {
         if name.starts_with("arn:") {
             return name.to_owned();
         }

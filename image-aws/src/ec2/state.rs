@@ -1,7 +1,7 @@
-//! Waiting for the states of instances, through the one look that all builds share.
+//! States: what they mean for who waits, and waiting for those of instances through the one look that all builds share.
 
 use super::client::Region;
-use aws_sdk_ec2::types::{Instance, InstanceStateName};
+use aws_sdk_ec2::types::{Image, ImageState, Instance, InstanceStateName};
 use image_core::{
     Context, Error, ErrorKind, Result,
     wait::{self, Poll, WaitPolicy},
@@ -92,6 +92,22 @@ fn judge(instance: &Instance, wanted: &InstanceStateName) -> Result<bool> {
     let id = instance.instance_id().unwrap_or_default();
     let kind = if lacks_capacity(code) { ErrorKind::QuotaExceeded } else { ErrorKind::Unavailable };
     Err(Error::new(kind, format!("instance {id} is {state}: {code}: {message}")).with_retryable(false))
+}
+
+/// Whether an image is available, or an error when it can never be.
+pub(crate) fn is_available(image: &Image) -> Result<bool> {
+    match image.state() {
+        Some(ImageState::Available) => Ok(true),
+        Some(ImageState::Pending | ImageState::Transient) | None => Ok(false),
+        Some(state) => {
+            let reason = image.state_reason();
+            let code = reason.and_then(|reason| reason.code()).unwrap_or("without a reason");
+            let message = reason.and_then(|reason| reason.message()).unwrap_or_default();
+            let id = image.image_id().unwrap_or_default();
+            let error = Error::new(ErrorKind::Unavailable, format!("image {id} is {state}: {code}: {message}"));
+            Err(error.with_retryable(false))
+        }
+    }
 }
 
 /// Codes: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html>.

@@ -60,7 +60,8 @@ impl Undo for AmiBuilder {
     }
 }
 
-fn again() -> Undone {
+/// The end of an attempt that is not yet proven.
+pub(crate) fn look_again() -> Undone {
     Undone::NotYetProven { retry_at: Instant::now() + RETRY }
 }
 
@@ -103,7 +104,7 @@ async fn undo_instance(region: &Region, resource: &Resource) -> Result<Undone> {
         }
     }
     if ending {
-        return Ok(again());
+        return Ok(look_again());
     }
     undo_volumes(region, resource, if ended { Undone::Gone } else { Undone::Absent }).await
 }
@@ -119,9 +120,9 @@ async fn undo_volumes(region: &Region, resource: &Resource, otherwise: Undone) -
                 let client = region.client().await?;
                 let call = client.delete_volume().set_volume_id(volume.volume_id);
                 let answer = call.send().await.map_err(|e| sdk_error("ec2:DeleteVolume", &region.place, e));
-                done = if busy(answer.map(drop))? { again() } else { first_of(done, Undone::Gone) };
+                done = if busy(answer.map(drop))? { look_again() } else { first_of(done, Undone::Gone) };
             }
-            _ => done = again(),
+            _ => done = look_again(),
         }
     }
     Ok(done)
@@ -141,7 +142,7 @@ async fn undo_group(region: &Region, resource: &Resource) -> Result<Undone> {
         let client = region.client().await?;
         let call = client.delete_security_group().set_group_id(group.group_id);
         let answer = call.send().await.map_err(|e| sdk_error("ec2:DeleteSecurityGroup", &region.place, e));
-        done = if busy(answer.map(drop))? { again() } else { first_of(done, Undone::Gone) };
+        done = if busy(answer.map(drop))? { look_again() } else { first_of(done, Undone::Gone) };
     }
     Ok(done)
 }
@@ -180,7 +181,7 @@ impl ImageParts {
 
 /// Deregisters an image and deletes its snapshots. One that EC2 was still making may appear while that happens, so that
 /// it looks again before it says that all is gone.
-async fn undo_image(cx: &Context, region: &Region, resource: &Resource) -> Result<Undone> {
+pub(crate) async fn undo_image(cx: &Context, region: &Region, resource: &Resource) -> Result<Undone> {
     let parts = ImageParts::of(region, resource).await?;
     if parts.is_empty() {
         return Ok(Undone::Absent);
@@ -196,7 +197,7 @@ async fn undo_image(cx: &Context, region: &Region, resource: &Resource) -> Resul
     let mut open = delete_snapshots(region, parts.snapshots).await?;
     cx.sleep(RETRY / 2).await?;
     open |= !ImageParts::of(region, resource).await?.is_empty();
-    Ok(if open { again() } else { Undone::Gone })
+    Ok(if open { look_again() } else { Undone::Gone })
 }
 
 /// Snapshots that lost their image.
@@ -206,7 +207,7 @@ async fn undo_snapshot(region: &Region, resource: &Resource) -> Result<Undone> {
         return Ok(Undone::Absent);
     }
     snapshots.iter().try_for_each(|snapshot| require_ours(resource, snapshot.tags()))?;
-    Ok(if delete_snapshots(region, snapshots).await? { again() } else { Undone::Gone })
+    Ok(if delete_snapshots(region, snapshots).await? { look_again() } else { Undone::Gone })
 }
 
 /// Deletes snapshots; whether one of them is still in use.
@@ -221,7 +222,7 @@ async fn delete_snapshots(region: &Region, snapshots: Vec<Snapshot>) -> Result<b
 }
 
 /// Somebody else may have been faster.
-fn absent_is_done(answer: Result<()>) -> Result<()> {
+pub(crate) fn absent_is_done(answer: Result<()>) -> Result<()> {
     answer.or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(()) } else { Err(e) })
 }
 
@@ -236,7 +237,7 @@ fn busy(answer: Result<()>) -> Result<bool> {
 
 /// Retags an image and all its snapshots. What is kept for good loses its expiry last: a state that says so is what every
 /// cleanup looks at first.
-async fn keep_image(region: &Region, resource: &Resource, keep: &Keep) -> Result<()> {
+pub(crate) async fn keep_image(region: &Region, resource: &Resource, keep: &Keep) -> Result<()> {
     let ImageParts { images, snapshots } = ImageParts::of(region, resource).await?;
     let Some(image) = images.first() else {
         return Err(Error::new(ErrorKind::NotFound, format!("{resource} is not there to be kept")));

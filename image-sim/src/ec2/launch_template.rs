@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::State;
 use super::action::{Action, Cx, Handler, act};
-use super::describe::{Query, one};
+use super::describe::{Page, Query, one};
 use super::ids::TEMPLATE;
 use super::instance::launch_data::LaunchData;
 use super::tags::{self, Tags};
@@ -377,15 +377,18 @@ struct DescribeVersions {
     versions: Vec<String>,
     least: Option<u64>,
     most: Option<u64>,
+    page: Page,
 }
 
 impl Action for DescribeVersions {
     fn parse(params: &Params<'_>) -> Result<Self, ApiError> {
+        let versions = params.texts("LaunchTemplateVersion")?;
         Ok(Self {
             template: TemplateRef::required(params)?,
-            versions: params.texts("LaunchTemplateVersion")?,
             least: params.parse("MinVersion")?,
             most: params.parse("MaxVersion")?,
+            page: Page::parse(params, !versions.is_empty())?,
+            versions,
         })
     }
 
@@ -394,16 +397,19 @@ impl Action for DescribeVersions {
         let ec2 = &cx.region().ec2;
         let id = self.template.id(ec2)?;
         let template = ec2.templates.get(&id).ok_or_else(|| TEMPLATE.missing(&id))?;
-        let mut shown = Vec::new();
+        let (mut shown, mut next) = (Vec::new(), None);
         for version in &self.versions {
             shown.push(template.version(Some(version))?);
         }
         if self.versions.is_empty() {
             let range = self.least.unwrap_or(0)..=self.most.unwrap_or(u64::MAX);
+            let those = template.versions.values().filter(|version| range.contains(&version.number));
             // The newest first.
-            shown.extend(template.versions.values().rev().filter(|version| range.contains(&version.number)));
+            let keyed = those.map(|version| (format!("{:020}", u64::MAX - version.number), version));
+            (shown, next) = self.page.cut(keyed.collect());
         }
         xml.items("launchTemplateVersionSet", shown, |xml, version| template.write_version(xml, version, &principal));
+        xml.optional("nextToken", next);
         Ok(())
     }
 }

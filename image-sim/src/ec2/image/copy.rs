@@ -35,6 +35,7 @@ impl Action for CopyImage {
             let message = "The parameter KmsKeyId requires the parameter Encrypted to be set.";
             return Err(ApiError::new("InvalidParameterDependency", message));
         }
+        check_duration(params)?;
         Ok(Self {
             source_region: params.required("SourceRegion")?,
             source: IMAGE.required(params, "SourceImageId")?,
@@ -110,6 +111,17 @@ impl Action for CopyImage {
         xml.text("imageId", &id);
         cx.remember(self.token.as_deref(), vec![id]);
         Ok(())
+    }
+}
+
+/// A time-based copy takes 15 minutes to 48 hours, in steps of 15 minutes. How long copies take here, timings say.
+fn check_duration(params: &Params<'_>) -> Result<(), ApiError> {
+    const NAME: &str = "SnapshotCopyCompletionDurationMinutes";
+    match params.parse::<u32>(NAME)? {
+        Some(minutes) if !(15..=48 * 60).contains(&minutes) || !minutes.is_multiple_of(15) => {
+            Err(params.invalid(NAME, minutes))
+        }
+        _ => Ok(()),
     }
 }
 

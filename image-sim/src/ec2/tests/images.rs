@@ -74,6 +74,10 @@ async fn a_copy_is_called_where_it_shall_be() {
     };
     let copy = there("CopyImage", &parameters).await.text("imageId");
     assert_eq!(there("CopyImage", &parameters).await.text("imageId"), copy, "the same token");
+    for minutes in ["10", "20", "2895"] {
+        let timed = [&parameters[..3], &[("SnapshotCopyCompletionDurationMinutes", minutes)]].concat();
+        assert_eq!(there("CopyImage", &timed).await.text("Code"), "InvalidParameterValue", "{minutes}");
+    }
     let again = [&parameters[..3], &[("ClientToken", "u")]].concat();
     assert_eq!(there("CopyImage", &again).await.text("Code"), "InvalidAMIName.Duplicate");
     let image = there("DescribeImages", &[("ImageId.1", &copy)]).await;

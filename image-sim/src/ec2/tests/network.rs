@@ -92,6 +92,15 @@ async fn templates_fill_what_a_launch_leaves_out() {
     bench.rig.ok("ModifyLaunchTemplate", &[("LaunchTemplateId", &id), ("SetDefaultVersion", "2")]).await;
     let versions = bench.rig.ok("DescribeLaunchTemplateVersions", &[("LaunchTemplateId", &id)]).await;
     assert_eq!(versions.all("defaultVersion"), ["true", "false"]);
+    for _ in 3..=6 {
+        bench.rig.ok("CreateLaunchTemplateVersion", &version).await;
+    }
+    let page = [("LaunchTemplateId", id.as_str()), ("MaxResults", "5")];
+    let first = bench.rig.ok("DescribeLaunchTemplateVersions", &page).await;
+    assert_eq!(first.all("versionNumber"), ["6", "5", "4", "3", "2"]);
+    let token = first.text("nextToken");
+    let page = [page.as_slice(), &[("NextToken", &token)]].concat();
+    assert_eq!(bench.rig.ok("DescribeLaunchTemplateVersions", &page).await.all("versionNumber"), ["1"]);
     bench.rig.ok("DeleteLaunchTemplate", &[("LaunchTemplateId", &id)]).await;
     assert_eq!(
         bench.rig.error("DescribeLaunchTemplates", &[("LaunchTemplateId.1", &id)]).await,
