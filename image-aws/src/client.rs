@@ -164,10 +164,17 @@ impl Clients {
         Ok(aws_sdk_ssm::Client::new(&once(&self.0.config(place).await?)))
     }
 
-    /// For all calls of the EBS direct APIs, which are idempotent.
+    /// For calls of the EBS direct APIs that read.
     #[cfg(feature = "ebs-direct")]
     pub(crate) async fn ebs(&self, place: &Place) -> Result<aws_sdk_ebs::Client> {
         Ok(aws_sdk_ebs::Client::new(&self.0.config(place).await?))
+    }
+
+    /// For calls that create, see [`ec2_once`](Self::ec2_once), and for blocks: their uploads repeat them, and know how
+    /// fast.
+    #[cfg(feature = "ebs-direct")]
+    pub(crate) async fn ebs_once(&self, place: &Place) -> Result<aws_sdk_ebs::Client> {
+        Ok(aws_sdk_ebs::Client::new(&once(&self.0.config(place).await?)))
     }
 }
 

@@ -51,13 +51,18 @@ pub(crate) fn create_error<E>(operation: &'static str, place: &Place, error: Sdk
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
-    let refused = match &error {
+    let certain = is_refusal(&error);
+    let error = sdk_error(operation, place, error);
+    if certain { CreateError::Rejected(error) } else { CreateError::Unclear(error) }
+}
+
+/// Whether the service certainly did nothing.
+pub(crate) fn is_refusal<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    match error {
         SdkError::ServiceError(service) => refused(service.err().code(), service.raw().status()),
         SdkError::ConstructionFailure(_) => true,
         _ => false,
-    };
-    let error = sdk_error(operation, place, error);
-    if refused { CreateError::Rejected(error) } else { CreateError::Unclear(error) }
+    }
 }
 
 /// A 4xx is a refusal and a 5xx says nothing, but that throttled calls are turned away at the door, and a lack of capacity
@@ -131,7 +136,9 @@ fn kind(code: &str, status: StatusCode) -> ErrorKind {
         _ if code.contains("Duplicate") || code.ends_with("AlreadyExists") => AlreadyExists,
         _ if code.ends_with("NotFound") || code.ends_with("NotFoundException") => NotFound,
         "InvalidAMIID.Unavailable" | "ParameterNotFound" | "ParameterVersionNotFound" => NotFound,
-        "InternalError" | "InternalFailure" | "ServiceUnavailable" | "Unavailable" | "InternalServerError" => Unavailable,
+        "InternalError" | "InternalFailure" | "ServiceUnavailable" | "Unavailable" | "InternalServerError" => {
+            Unavailable
+        }
         _ if code.starts_with("Invalid") || code.starts_with("Missing") || code.starts_with("Malformed") => {
             InvalidInput
         }

@@ -8,6 +8,8 @@
 
 #[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "ebs-direct")]
+mod ebs;
 #[cfg(feature = "client")]
 mod error;
 pub mod place;
@@ -15,4 +17,6 @@ pub mod tag;
 
 #[cfg(feature = "client")]
 pub use client::{ClientProvider, FromEnv, identity};
+#[cfg(feature = "ebs-direct")]
+pub use ebs::{BlockDigests, EbsDirect};
 pub use place::Place;

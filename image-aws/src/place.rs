@@ -46,8 +46,7 @@ impl FromStr for Place {
 
     /// Reads `111122223333/us-west-2`.
     fn from_str(text: &str) -> Result<Self> {
-        let (account, region) =
-            text.split_once('/').ok_or_else(|| Error::invalid("place", text, "ACCOUNT/REGION"))?;
+        let (account, region) = text.split_once('/').ok_or_else(|| Error::invalid("place", text, "ACCOUNT/REGION"))?;
         Self::new(account, region)
     }
 }
@@ -75,9 +74,8 @@ pub fn partition(region: &str) -> &'static str {
 pub(crate) fn check_region(region: &str) -> Result<()> {
     let parts: Vec<_> = region.split('-').collect();
     let number = parts.last().is_some_and(|last| !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()));
-    let words = parts.iter().all(|part| {
-        !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-    });
+    let words =
+        parts.iter().all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
     if parts.len() >= 3 && number && words {
         Ok(())
     } else {
