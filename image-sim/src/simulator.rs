@@ -1,0 +1,222 @@
+//! The simulator as a value.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use crate::body::{Bodies, Hollow};
+use crate::clock::{Clock, Timings};
+use crate::cloud::{Cloud, Config};
+use crate::consistency::EventualConsistency;
+use crate::fault::Rule;
+use crate::identity::AccessKey;
+use crate::log::CallRecord;
+use crate::world::{ResourceState, World};
+use crate::{server, service};
+
+/// The account that exists when none is named.
+pub const DEFAULT_ACCOUNT: &str = "111122223333";
+
+/// The regions that exist when none are named.
+pub const DEFAULT_REGIONS: [&str; 6] =
+    ["us-east-1", "us-east-2", "us-west-2", "eu-west-1", "eu-central-1", "ap-southeast-2"];
+
+/// A simulated cloud that listens on loopback until it is dropped.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// use image_sim::Simulator;
+///
+/// let simulator = Simulator::builder().account("111122223333").start().await?;
+/// // Give this to an SDK as its endpoint, with the access key `test` and the secret `test`.
+/// assert!(simulator.endpoint().starts_with("http://127.0.0.1:"));
+/// assert!(simulator.calls().is_empty());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Simulator {
+    cloud: Arc<Cloud>,
+    endpoint: String,
+    server: JoinHandle<()>,
+}
+
+impl Simulator {
+    /// What to simulate.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// `http://127.0.0.1:PORT`, for the clients of every service.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Scripts a fault.
+    pub fn inject(&self, rule: Rule) {
+        self.cloud.faults.add(rule);
+    }
+
+    /// Removes every fault.
+    pub fn clear_faults(&self) {
+        self.cloud.faults.clear();
+    }
+
+    /// Every call so far, oldest first.
+    pub fn calls(&self) -> Vec<CallRecord> {
+        self.cloud.log.calls()
+    }
+
+    /// Everything that exists, by account, region, service, kind and id.
+    pub fn state(&self) -> Vec<ResourceState> {
+        self.cloud.resources()
+    }
+
+    /// The clock that states are derived from.
+    pub fn clock(&self) -> &Clock {
+        &self.cloud.config.clock
+    }
+
+    /// Moves a manual clock. Returns whether it moved.
+    pub fn advance(&self, by: Duration) -> bool {
+        self.cloud.config.clock.advance(by)
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// Configures a [`Simulator`].
+#[derive(Debug, Default)]
+pub struct Builder {
+    port: u16,
+    keys: Vec<AccessKey>,
+    clock: Option<Clock>,
+    timings: Timings,
+    consistency: EventualConsistency,
+    regions: Vec<String>,
+    no_capacity: Vec<(String, String)>,
+    bodies: Option<Arc<dyn Bodies>>,
+    throttling: bool,
+    faults: Vec<Rule>,
+}
+
+impl Builder {
+    /// The port to listen on. A free one when not said.
+    #[must_use]
+    pub const fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// An account, twelve digits. The first has the access key `test` with the secret `test`, each further one has its
+    /// id as access key and secret. [`DEFAULT_ACCOUNT`] when none is named.
+    #[must_use]
+    pub fn account(self, id: impl Into<String>) -> Self {
+        let id = id.into();
+        let key = if self.keys.is_empty() { "test".to_owned() } else { id.clone() };
+        self.access_key(id, key.clone(), key)
+    }
+
+    /// An access key of a user of an account.
+    #[must_use]
+    pub fn access_key(mut self, account: impl Into<String>, id: impl Into<String>, secret: impl Into<String>) -> Self {
+        let (account, id) = (account.into(), id.into());
+        let arn = format!("arn:aws:iam::{account}:user/{id}");
+        self.keys.push(AccessKey { id, secret: secret.into(), account, arn, session: None });
+        self
+    }
+
+    /// The clock that states are derived from: the system's when not said.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// How long transitions take: [`Timings::instant`] when not said.
+    #[must_use]
+    pub fn timings(mut self, timings: Timings) -> Self {
+        self.timings = timings;
+        self
+    }
+
+    /// How long new resources stay invisible: not at all when not said.
+    #[must_use]
+    pub const fn consistency(mut self, consistency: EventualConsistency) -> Self {
+        self.consistency = consistency;
+        self
+    }
+
+    /// A region. [`DEFAULT_REGIONS`] when none is named.
+    #[must_use]
+    pub fn region(mut self, name: impl Into<String>) -> Self {
+        self.regions.push(name.into());
+        self
+    }
+
+    /// An instance type that an availability zone has no capacity for.
+    #[must_use]
+    pub fn no_capacity(mut self, instance_type: impl Into<String>, zone: impl Into<String>) -> Self {
+        self.no_capacity.push((instance_type.into(), zone.into()));
+        self
+    }
+
+    /// What instances are: [`Hollow`] when not said.
+    #[must_use]
+    pub fn bodies(mut self, bodies: impl Bodies) -> Self {
+        self.bodies = Some(Arc::new(bodies));
+        self
+    }
+
+    /// Whether EC2 refuses calls that come faster than its documented request buckets allow. Off when not said.
+    #[must_use]
+    pub const fn throttling(mut self, on: bool) -> Self {
+        self.throttling = on;
+        self
+    }
+
+    /// Scripts a fault from the start.
+    #[must_use]
+    pub fn fault(mut self, rule: Rule) -> Self {
+        self.faults.push(rule);
+        self
+    }
+
+    /// Listens, in the runtime that this is called in.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub async fn start(self) -> std::io::Result<Simulator> {
+        let this = if self.keys.is_empty() { self.account(DEFAULT_ACCOUNT) } else { self };
+        let regions = match this.regions.is_empty() {
+            true => DEFAULT_REGIONS.map(str::to_owned).to_vec(),
+            false => this.regions,
+        };
+        let config = Config {
+            clock: this.clock.unwrap_or(Clock::real()),
+            timings: this.timings,
+            consistency: this.consistency,
+            regions,
+            no_capacity: this.no_capacity,
+            bodies: this.bodies.unwrap_or_else(|| Arc::new(Hollow)),
+            throttling: this.throttling,
+        };
+        let cloud = Arc::new(Cloud::new(config, service::all(), World::default()));
+        for key in this.keys {
+            cloud.identities.add(key);
+        }
+        for rule in this.faults {
+            cloud.faults.add(rule);
+        }
+        let listener = server::listen(this.port).await?;
+        let endpoint = format!("http://{}", listener.local_addr()?);
+        let server = server::serve(listener, Arc::clone(&cloud));
+        Ok(Simulator { cloud, endpoint, server })
+    }
+}

@@ -1,0 +1,97 @@
+//! Everything that exists, by account and region, behind one lock.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::consistency::Unsettled;
+use crate::ec2;
+use crate::tokens::Tokens;
+
+/// An account in a region.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) account: String,
+    pub(crate) region: String,
+}
+
+impl Place {
+    pub(crate) fn new(account: impl Into<String>, region: impl Into<String>) -> Self {
+        Self { account: account.into(), region: region.into() }
+    }
+}
+
+/// What an account has in a region. Each regional service has a field.
+#[derive(Debug, Default)]
+pub(crate) struct Region {
+    pub(crate) ec2: ec2::State,
+    pub(crate) tokens: Tokens,
+    pub(crate) unsettled: Unsettled,
+}
+
+/// Everything that exists. Services that are not regional have a field here.
+#[derive(Debug, Default)]
+pub(crate) struct World {
+    regions: BTreeMap<Place, Region>,
+}
+
+impl World {
+    /// What the account has in the region; on first use, what a new account finds there.
+    pub(crate) fn region(&mut self, place: &Place, now: Timestamp) -> &mut Region {
+        self.regions
+            .entry(place.clone())
+            .or_insert_with(|| Region { ec2: ec2::State::seeded(place, now), ..Region::default() })
+    }
+
+    /// Every account's part of a region, for what is shared between accounts.
+    pub(crate) fn in_region<'a>(&'a self, region: &'a str) -> impl Iterator<Item = (&'a Place, &'a Region)> {
+        self.regions.iter().filter(move |(place, _)| place.region == region)
+    }
+
+    /// Every place that was used.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (&Place, &Region)> {
+        self.regions.iter()
+    }
+
+    /// Every place that was used.
+    pub(crate) fn places_mut(&mut self) -> impl Iterator<Item = (&Place, &mut Region)> {
+        self.regions.iter_mut()
+    }
+}
+
+/// Something that exists, as `GET /_sim/state` lists it: what leak tests compare.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ResourceState {
+    /// Who owns it.
+    pub account: String,
+    /// Where it is.
+    pub region: String,
+    /// As in the credential scope: `ec2`.
+    pub service: String,
+    /// As in tag specifications: `instance`, `image`, `snapshot`, `volume`, `security-group`.
+    pub kind: String,
+    /// As the API names it.
+    pub id: String,
+    /// The API's word, such as `running`; empty for what has no states.
+    pub state: String,
+    /// Whether the simulator had it before the first call.
+    pub seeded: bool,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// An id that nothing else has: `prefix` and 17 hexadecimal digits.
+pub(crate) fn new_id(prefix: &str) -> String {
+    let hex = Uuid::new_v4().simple().to_string();
+    format!("{prefix}-{}", &hex[..17])
+}
+
+/// The id of something that is there from the start: the same in every run.
+pub(crate) fn seeded_id(prefix: &str, parts: &[&str]) -> String {
+    use sha2::{Digest, Sha256};
+    let hex = crate::signature::hex(&Sha256::digest(parts.join("/").as_bytes()));
+    format!("{prefix}-{}", &hex[..17])
+}
