@@ -7,8 +7,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::consistency::Unsettled;
-use crate::ec2;
 use crate::tokens::Tokens;
+use crate::{ebs, ec2};
 
 /// An account in a region.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +26,7 @@ impl Place {
 /// What an account has in a region. Each regional service has a field.
 #[derive(Debug, Default)]
 pub(crate) struct Region {
+    pub(crate) ebs: ebs::State,
     pub(crate) ec2: ec2::State,
     pub(crate) tokens: Tokens,
     pub(crate) unsettled: Unsettled,
