@@ -10,6 +10,8 @@
 mod client;
 #[cfg(feature = "ebs-direct")]
 mod ebs;
+#[cfg(feature = "ec2")]
+pub mod ec2;
 #[cfg(feature = "client")]
 mod error;
 pub mod place;

@@ -8,7 +8,6 @@
 //! | `image` | `RegisterImage` | its name, which holds the token and is unique in an account and region |
 
 use crate::tag;
-use aws_sdk_ec2::types::{Filter, Tag};
 use image_core::{CreateRequest, Error, Kind, Resource, Result};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -34,7 +33,7 @@ impl EbsKind {
             Self::Snapshot => "snapshot",
         }
     }
-    /// As it stands in journals. The deadline leaves room for the repetitions of [`again`](super::create::again).
+    /// As it stands in journals. The deadline leaves room for the repetitions of [`again`](crate::ec2::create::again).
     pub(crate) fn kind(self) -> Kind {
         Kind::new(self.name(), Duration::from_secs(180), SETTLE)
     }
@@ -52,15 +51,4 @@ pub(crate) fn tags_of(request: &CreateRequest, mut tags: BTreeMap<String, String
     tags.extend(tag::of(request));
     tags.insert(MADE_BY.into(), OWNER.into());
     tags
-}
-
-/// A filter of a Describe call.
-pub(crate) fn filter(name: impl Into<String>, value: impl Into<String>) -> Filter {
-    Filter::builder().name(name).values(value).build()
-}
-
-/// Tags as a map.
-pub(crate) fn tag_map(list: &[Tag]) -> BTreeMap<String, String> {
-    let pair = |tag: &Tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()));
-    list.iter().filter_map(pair).collect()
 }

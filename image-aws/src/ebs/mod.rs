@@ -10,7 +10,6 @@
 //! all digests.
 
 mod blocks;
-mod create;
 mod digests;
 mod import;
 mod kind;
@@ -29,13 +28,14 @@ pub use digests::BlockDigests;
 use crate::{
     ClientProvider, Place,
     client::{Clients, identity},
+    ec2::settings::check_tags,
 };
 use image_core::{
     Architecture, BootMode, BuildSpec, Builder, Capabilities, Captured, Checked, Context, Error, ErrorKind,
     Fingerprint, Handle, Image, Importer, Launched, Platform, Result, Source, Undo, async_trait,
 };
 use kind::OWNER;
-use settings::{Settings, check_tags};
+use settings::Settings;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Imports raw disks as AMIs of one account and region, without an instance.

@@ -1,10 +1,13 @@
 //! From a completed snapshot to an AMI.
 
-use super::{
-    create::again,
-    kind::{EbsKind, OWNER, filter, tags_of},
+use super::kind::{EbsKind, OWNER, tags_of};
+use crate::{
+    Place,
+    client::Clients,
+    ec2::{client::filter, create::again},
+    error::sdk_error,
+    tag,
 };
-use crate::{Place, client::Clients, error::sdk_error, tag};
 use aws_sdk_ec2::types::{
     ArchitectureValues, BlockDeviceMapping, BootModeValues, EbsBlockDevice, Filter, Image, ImageState,
     ImdsSupportValues, ResourceType, Tag, TagSpecification, TpmSupportValues, VolumeType,
@@ -92,12 +95,12 @@ impl Images {
 
     /// The AMI that an earlier request with the same token made, where it can be seen.
     pub(crate) async fn with_token(&self, token: &str) -> Result<Option<String>> {
-        let found = self.describe(filter(format!("tag:{}", tag::TOKEN), token)).await?;
+        let found = self.describe(filter(&format!("tag:{}", tag::TOKEN), [token])).await?;
         Ok(found.into_iter().find_map(|image| image.image_id))
     }
 
     async fn available(&self, id: &str) -> Result<Poll<()>> {
-        let Some(image) = self.describe(filter("image-id", id)).await?.pop() else {
+        let Some(image) = self.describe(filter("image-id", [id])).await?.pop() else {
             return Ok(Poll::Pending("not seen yet".into()));
         };
         match image.state() {

@@ -1,12 +1,12 @@
 //! How disks become images.
 
 use super::{BlockDigests, EbsDirect};
-use crate::{place, tag};
+use crate::{
+    ec2::settings::{check_id, check_tags},
+    place,
+};
 use image_core::{Builder, Error, Result};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
-
-/// Tags that a resource may have besides ours and those of EC2. A resource has 50.
-const TAGS: usize = 40;
 
 /// Which key a snapshot is encrypted by.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -63,7 +63,7 @@ impl Settings {
 
     pub(crate) fn check(&self) -> Result<()> {
         if let Some(parent) = &self.parent {
-            check_snapshot("parent", parent)?;
+            check_id("parent", parent, "snap")?;
             if self.encryption != Encryption::Account {
                 let accepted = "none while encryption is asked for, as EBS takes either; \
                                 a child is encrypted as its parent is: say without_encryption";
@@ -85,34 +85,6 @@ impl Settings {
         check_tags("tags", &self.tags)?;
         self.regions.iter().try_for_each(|region| place::check_region(region))
     }
-}
-
-/// Ids are a prefix, a hyphen and 8 or 17 hexadecimal digits.
-fn check_snapshot(field: &str, id: &str) -> Result<()> {
-    let digits = id.strip_prefix("snap-").unwrap_or_default();
-    let hex = digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    if matches!(digits.len(), 8 | 17) && hex {
-        return Ok(());
-    }
-    Err(Error::invalid(field, id, "snap- and 8 or 17 hexadecimal digits"))
-}
-
-/// What EC2 takes as tags, without the keys that are ours.
-pub(crate) fn check_tags(field: &str, tags: &BTreeMap<String, String>) -> Result<()> {
-    if tags.len() > TAGS {
-        return Err(Error::invalid(field, format!("{} tags", tags.len()), format!("up to {TAGS}")));
-    }
-    for (key, value) in tags {
-        let reserved = ["aws:", tag::PREFIX].iter().any(|prefix| key.to_lowercase().starts_with(prefix));
-        if key.is_empty() || key.chars().count() > 128 || reserved {
-            let accepted = format!("keys of 1 to 128 characters that begin neither with aws: nor with {}", tag::PREFIX);
-            return Err(Error::invalid(field, key, accepted));
-        }
-        if value.chars().count() > 256 {
-            return Err(Error::invalid(field, format!("{key}={value}"), "values of up to 256 characters"));
-        }
-    }
-    Ok(())
 }
 
 impl EbsDirect {

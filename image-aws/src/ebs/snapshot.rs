@@ -1,13 +1,13 @@
 //! The life of a snapshot: started, completed, waited for, and seen to hold what was sent.
 
 use super::{
-    create::again,
     digests::{self, BlockMap},
-    kind::{EbsKind, OWNER, filter, tags_of},
+    kind::{EbsKind, OWNER, tags_of},
 };
 use crate::{
     Place,
     client::Clients,
+    ec2::{client::filter, create::again},
     error::{is_refusal, sdk_error},
 };
 use aws_sdk_ebs::types::{ChecksumAggregationMethod, ChecksumAlgorithm, Tag};
@@ -133,7 +133,7 @@ impl Snapshots {
     }
 
     async fn sealed(&self, id: &str) -> Result<Poll<()>> {
-        let Some(snapshot) = self.describe(filter("snapshot-id", id)).await?.pop() else {
+        let Some(snapshot) = self.describe(filter("snapshot-id", [id])).await?.pop() else {
             return Ok(Poll::Pending("not seen yet".into()));
         };
         match snapshot.state() {

@@ -2,11 +2,19 @@
 
 use super::{
     EbsDirect,
-    kind::{EbsKind, MADE_BY, OWNER, filter, tag_map},
+    kind::{EbsKind, MADE_BY, OWNER},
 };
-use crate::{Place, client::identity, error::sdk_error, tag};
+use crate::{
+    Place,
+    client::identity,
+    ec2::client::{filter, tags},
+    error::sdk_error,
+    tag,
+};
 use aws_sdk_ec2::{Client, types::Tag};
-use image_core::{Context, Error, ErrorKind, Found, Keep, Query, Resource, Result, Scope, Undo, Undone, async_trait};
+use image_core::{
+    Context, Error, ErrorKind, Found, Keep, Query, Resource, Result, Scope, State, Undo, Undone, async_trait,
+};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 
@@ -29,33 +37,42 @@ impl EbsDirect {
 
     /// What a filter finds of a kind.
     async fn look(&self, place: &Place, kind: EbsKind, name: &str, value: &str) -> Result<Vec<Tagged>> {
-        let filter = filter(name, value);
+        let filter = filter(name, [value]);
         Ok(match kind {
             EbsKind::Image => {
                 let images = self.images(place).describe(filter).await?.into_iter();
                 let tagged = |image: aws_sdk_ec2::types::Image| {
-                    Some(Tagged { kind, tags: tag_map(image.tags()), id: image.image_id? })
+                    Some(Tagged { kind, tags: tags(image.tags()), id: image.image_id? })
                 };
                 images.filter_map(tagged).collect()
             }
             EbsKind::Snapshot => {
                 let snapshots = self.snapshots(place).describe(filter).await?.into_iter();
                 let tagged = |snapshot: aws_sdk_ec2::types::Snapshot| {
-                    Some(Tagged { kind, tags: tag_map(snapshot.tags()), id: snapshot.snapshot_id? })
+                    Some(Tagged { kind, tags: tags(snapshot.tags()), id: snapshot.snapshot_id? })
                 };
                 snapshots.filter_map(tagged).collect()
             }
         })
     }
 
-    /// The id of a resource: what its journal says, or what carries its token.
-    async fn find_one(&self, place: &Place, kind: EbsKind, resource: &Resource) -> Result<Option<String>> {
+    /// A resource: what its journal's id leads to, or what carries its token.
+    ///
+    /// # Errors
+    /// The API's; `PermissionDenied` when the id leads to something without the token.
+    async fn find_one(&self, place: &Place, kind: EbsKind, resource: &Resource) -> Result<Option<Tagged>> {
         let found = match (&resource.id, kind) {
             (Some(id), EbsKind::Image) => self.look(place, kind, "image-id", id).await?,
             (Some(id), EbsKind::Snapshot) => self.look(place, kind, "snapshot-id", id).await?,
             (None, _) => self.look(place, kind, &format!("tag:{}", tag::TOKEN), &resource.token).await?,
         };
-        Ok(found.into_iter().next().map(|found| found.id))
+        let Some(found) = found.into_iter().next() else { return Ok(None) };
+        if found.tags.get(tag::TOKEN) != Some(&resource.token) {
+            let message =
+                format!("{resource} does not carry the tag {}={}: it is not ours", tag::TOKEN, resource.token);
+            return Err(Error::new(ErrorKind::PermissionDenied, message));
+        }
+        Ok(Some(found))
     }
 
     /// Asks for the end of a thing; whether it was there.
@@ -97,9 +114,14 @@ impl Undo for EbsDirect {
 
     async fn undo(&self, cx: &Context, created: &Resource) -> Result<Undone> {
         let (place, kind) = (self.place_of(created)?, EbsKind::of(created)?);
-        let Some(id) = self.find_one(&place, kind, created).await? else { return Ok(Undone::Absent) };
+        let Some(found) = self.find_one(&place, kind, created).await? else { return Ok(Undone::Absent) };
+        if found.tags.get(tag::STATE).map(String::as_str) == Some(State::Kept.as_str()) {
+            let message =
+                format!("{created} is tagged {}={}: it is not to be deleted", tag::STATE, State::Kept.as_str());
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
         let client = self.clients.ec2(&place).await?;
-        if !self.delete(cx, &client, &place, kind, &id).await? {
+        if !self.delete(cx, &client, &place, kind, &found.id).await? {
             return Ok(Undone::Absent);
         }
         match self.find_one(&place, kind, created).await? {
@@ -115,7 +137,7 @@ impl Undo for EbsDirect {
     async fn keep(&self, _cx: &Context, created: &Resource, keep: &Keep) -> Result<()> {
         let (place, kind) = (self.place_of(created)?, EbsKind::of(created)?);
         let missing = || Error::new(ErrorKind::NotFound, format!("there is no {created} to be kept"));
-        let id = self.find_one(&place, kind, created).await?.ok_or_else(missing)?;
+        let id = self.find_one(&place, kind, created).await?.ok_or_else(missing)?.id;
         let client = self.clients.ec2(&place).await?;
         let tag = |key: &str, value: String| Tag::builder().key(key).value(value).build();
         let mut call = client.create_tags().resources(&id).tags(tag(tag::STATE, keep.state.as_str().to_owned()));

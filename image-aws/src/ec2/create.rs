@@ -1,12 +1,9 @@
 //! Repeating a creating call without ever taking a lost reply for a refusal.
 
-use crate::{
-    Place,
-    error::{is_refusal, sdk_error},
-};
+use crate::{Place, error::create_error};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use image_core::{CreateError, ErrorKind};
+use image_core::CreateError;
 use std::{error::Error as StdError, time::Duration};
 use tokio::time::sleep;
 
@@ -14,6 +11,13 @@ use tokio::time::sleep;
 const ATTEMPTS: u32 = 5;
 /// Before the second attempt; it doubles with each one.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Something that was made a moment ago and that not every part of EC2 knows of yet.
+const NOT_YET_VISIBLE: [&str; 4] = [
+    "InvalidGroup.NotFound",
+    "InvalidInstanceID.NotFound",
+    "InvalidSecurityGroupID.NotFound",
+    "InvalidSnapshot.NotFound",
+];
 
 /// Makes a creating call, again when trying again can help.
 ///
@@ -31,14 +35,27 @@ where
             Ok(made) => return Ok(made),
             Err(error) => error,
         };
-        lost |= !is_refusal(&error);
-        let error = sdk_error(operation, place, error);
-        // What was made a moment ago is not known everywhere yet.
-        let helps = error.is_retryable() || error.kind() == ErrorKind::NotFound;
-        if attempt == ATTEMPTS || !helps {
+        let not_yet_visible = error.code().is_some_and(|code| NOT_YET_VISIBLE.contains(&code));
+        let error = match create_error(operation, place, error) {
+            CreateError::Rejected(error) => error,
+            CreateError::Unclear(error) => {
+                lost = true;
+                error
+            }
+            other => return Err(other),
+        };
+        if attempt == ATTEMPTS || !(error.is_retryable() || not_yet_visible) {
             return Err(if lost { CreateError::Unclear(error) } else { CreateError::Rejected(error) });
         }
-        sleep(PAUSE * 2u32.pow(attempt - 1)).await;
+        sleep(pause(attempt)).await;
         attempt += 1;
     }
+}
+
+/// Half of the pause is random, so that calls that were turned away together do not come back together.
+fn pause(attempt: u32) -> Duration {
+    let whole = PAUSE * 2u32.pow(attempt - 1);
+    let random = uuid::Uuid::new_v4().as_u128() % 1000;
+    let thousandths = u32::try_from(random).unwrap_or_default();
+    whole / 2 + whole * thousandths / 2000
 }

@@ -1,0 +1,93 @@
+//! Finding what carries our tags: by a token where a reply was lost, and everything that has expired for a reap.
+
+use super::{
+    AmiBuilder,
+    client::{Region, tags},
+    kind::{Ec2Kind, OWNER},
+    list::{self, Which},
+    state::state,
+};
+use crate::{Place, tag};
+use aws_sdk_ec2::types::{Image, InstanceStateName, Tag, VolumeState};
+use image_core::{Found, Query, Resource, Result};
+use std::{collections::BTreeSet, sync::Arc};
+
+impl AmiBuilder {
+    /// The region that a resource is in, of the builder's account.
+    pub(super) fn region_of(&self, resource: &Resource) -> Result<Arc<Region>> {
+        Ok(self.ec2.region(&Place::new(&self.place.account, &resource.location)?))
+    }
+
+    /// Ids and tags of the security groups of a create.
+    pub(super) async fn groups_of(&self, region: &Region, token: &str) -> Result<Vec<(String, Vec<Tag>)>> {
+        let groups = list::security_groups(region, Which::Token(token)).await?;
+        Ok(groups.into_iter().filter_map(|group| Some((group.group_id?, group.tags.unwrap_or_default()))).collect())
+    }
+
+    /// The images of a create.
+    pub(super) async fn images_of(&self, region: &Region, token: &str) -> Result<Vec<Image>> {
+        list::images(region, Which::Token(token)).await
+    }
+
+    pub(super) async fn find_tagged(&self, query: &Query) -> Result<Vec<Found>> {
+        let mut regions = BTreeSet::from([self.place.region.clone()]);
+        regions.extend(self.settings.regions.iter().cloned());
+        let mut all = vec![];
+        for region in regions {
+            let region = self.ec2.region(&Place::new(&self.place.account, region)?);
+            all.extend(self.find_in(&region, query).await?);
+        }
+        Ok(all)
+    }
+
+    async fn find_in(&self, region: &Region, query: &Query) -> Result<Vec<Found>> {
+        let which = || query.token.as_deref().map_or(Which::All, Which::Token);
+        let (instances, groups, images, snapshots, volumes) = tokio::try_join!(
+            list::instances(region, which()),
+            list::security_groups(region, which()),
+            list::images(region, which()),
+            list::snapshots(region, which()),
+            list::volumes(region, which()),
+        )?;
+        let mut finds = Finds { builder: self, region, query, found: vec![] };
+        for instance in instances.iter().filter(|instance| state(instance) != InstanceStateName::Terminated) {
+            finds.add(Ec2Kind::Instance, instance.instance_id(), instance.tags());
+        }
+        groups.iter().for_each(|group| finds.add(Ec2Kind::SecurityGroup, group.group_id(), group.tags()));
+        images.iter().for_each(|image| finds.add(Ec2Kind::Image, image.image_id(), image.tags()));
+        // What comes with an image or an instance is undone with it.
+        let whole: BTreeSet<String> = finds.found.iter().map(|found| found.resource.token.clone()).collect();
+        let alone = |list: &[Tag]| tags(list).get(tag::TOKEN).is_some_and(|token| !whole.contains(token));
+        for snapshot in snapshots.iter().filter(|snapshot| alone(snapshot.tags())) {
+            finds.add(Ec2Kind::Snapshot, snapshot.snapshot_id(), snapshot.tags());
+        }
+        let free = |state: Option<&VolumeState>| state == Some(&VolumeState::Available);
+        for volume in volumes.iter().filter(|volume| free(volume.state()) && alone(volume.tags())) {
+            finds.add(Ec2Kind::Volume, volume.volume_id(), volume.tags());
+        }
+        Ok(finds.found)
+    }
+}
+
+struct Finds<'a> {
+    builder: &'a AmiBuilder,
+    region: &'a Region,
+    query: &'a Query,
+    found: Vec<Found>,
+}
+
+impl Finds<'_> {
+    /// Adds a thing, where its tags are ours and the query wants it.
+    fn add(&mut self, kind: Ec2Kind, id: Option<&str>, list: &[Tag]) {
+        let all = tags(list);
+        let (Some(id), Some(token), Some((state, expires_at))) = (id, all.get(tag::TOKEN), tag::read(&all)) else {
+            return;
+        };
+        let expired = self.query.expired_before.is_none_or(|before| expires_at.is_some_and(|at| at < before));
+        if expired {
+            let scope = self.builder.place.scope();
+            let resource = Resource::found(OWNER, scope, kind.kind(), &self.region.place.region, token, id);
+            self.found.push(Found::new(resource, state, expires_at));
+        }
+    }
+}
