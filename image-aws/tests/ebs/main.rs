@@ -1,0 +1,8 @@
+//! Imports over the EBS direct APIs of the simulator, by the real SDK clients.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+mod ec2;
+mod failures;
+mod imports;
+mod site;

@@ -1,0 +1,133 @@
+//! Disks, clients and a look at what the simulator holds.
+
+use crate::ec2::{ACCOUNT, Ec2};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+use image_aws::{ClientProvider, EbsDirect, Place};
+use image_core::{
+    Architecture, BootMode, BuildSpec, Captured, Context, Image, ImageKind, Importer, MemoryStore, Platform, Result,
+    Scope, Undo, Undoers, async_trait,
+};
+use image_sim::{Builder, Simulator};
+use std::{collections::BTreeMap, os::unix::fs::FileExt, sync::Arc};
+use tempfile::NamedTempFile;
+
+pub(crate) const BLOCK: u64 = 512 << 10;
+
+/// The simulator and EC2 beside it.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) simulator: Arc<Simulator>,
+    pub(crate) ec2: Ec2,
+}
+
+/// Sends EC2 and STS elsewhere than EBS.
+#[derive(Debug)]
+struct Endpoints {
+    ebs: String,
+    rest: String,
+}
+
+impl LoadServiceConfig for Endpoints {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let endpoint = if key.service_id() == "EBS" { &self.ebs } else { &self.rest };
+        (key.env() == "AWS_ENDPOINT_URL").then(|| endpoint.clone())
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Clients(SdkConfig);
+
+#[async_trait]
+impl ClientProvider for Clients {
+    async fn config(&self, place: &Place) -> Result<SdkConfig> {
+        Ok(self.0.to_builder().region(Region::new(place.region.clone())).build())
+    }
+}
+
+pub(crate) fn place(region: &str) -> Place {
+    Place::new(ACCOUNT, region).unwrap()
+}
+
+impl Site {
+    pub(crate) async fn start() -> Self {
+        Self::with(Simulator::builder()).await
+    }
+    pub(crate) async fn with(builder: Builder) -> Self {
+        let simulator = Arc::new(builder.start().await.unwrap());
+        let ec2 = Ec2::start(&simulator).await;
+        Self { simulator, ec2 }
+    }
+    pub(crate) fn clients(&self) -> Clients {
+        let endpoints = Endpoints { ebs: self.simulator.endpoint().to_owned(), rest: self.ec2.endpoint.clone() };
+        let keys = aws_sdk_ebs::config::Credentials::new("test", "test", None, None, "test");
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .credentials_provider(aws_sdk_ebs::config::SharedCredentialsProvider::new(keys))
+            .service_config(endpoints);
+        Clients(config.build())
+    }
+    /// An importer that says nothing about encryption.
+    pub(crate) fn importer(&self) -> EbsDirect {
+        EbsDirect::new(self.clients(), place("us-east-1")).without_encryption()
+    }
+    /// How often an action was called and answered well.
+    pub(crate) fn count(&self, action: &str) -> usize {
+        self.simulator.calls().iter().filter(|call| call.action == action && call.error.is_none()).count()
+    }
+    /// What a snapshot holds, block by block, by the API.
+    pub(crate) async fn blocks(&self, snapshot: &str) -> BTreeMap<u32, Vec<u8>> {
+        let client = aws_sdk_ebs::Client::new(&self.clients().config(&place("us-east-1")).await.unwrap());
+        let list = client.list_snapshot_blocks().snapshot_id(snapshot).send().await.unwrap();
+        let mut blocks = BTreeMap::new();
+        for block in list.blocks() {
+            let (index, token) = (block.block_index().unwrap(), block.block_token().unwrap());
+            let call = client.get_snapshot_block().snapshot_id(snapshot).block_index(index).block_token(token);
+            let data = call.send().await.unwrap().block_data.collect().await.unwrap();
+            blocks.insert(u32::try_from(index).unwrap(), data.to_vec());
+        }
+        blocks
+    }
+}
+
+/// A run without a pipeline: its undoers are those of an importer.
+pub(crate) async fn context(importer: &EbsDirect) -> Context {
+    let cx = Context::builder(MemoryStore::default()).open().await.unwrap();
+    let undoer: Arc<dyn Undo> = Arc::new(importer.clone());
+    cx.register(Undoers::new().with(undoer)).unwrap();
+    cx
+}
+
+/// Checks and imports.
+pub(crate) async fn import(cx: &Context, importer: &EbsDirect, disk: &NamedTempFile) -> Result<Captured> {
+    let checked = importer.check(cx, &BuildSpec::new("golden")).await?;
+    importer.import(cx, &checked, &image(disk)).await
+}
+
+/// A disk of some MiB, sparse, with blocks of one byte each.
+pub(crate) fn disk(mib: u64, blocks: &[(u32, u8)]) -> NamedTempFile {
+    let file = NamedTempFile::new().unwrap();
+    file.as_file().set_len(mib << 20).unwrap();
+    for (index, byte) in blocks {
+        fill(&file, *index, *byte);
+    }
+    file
+}
+
+pub(crate) fn fill(file: &NamedTempFile, index: u32, byte: u8) {
+    file.as_file().write_all_at(&vec![byte; BLOCK as usize], u64::from(index) * BLOCK).unwrap();
+}
+
+pub(crate) fn image(disk: &NamedTempFile) -> Image {
+    let platform = Platform::linux(Architecture::X86_64, BootMode::Uefi);
+    let image = Image::new(ImageKind::Disk, "local", Scope::new("here"), "here", "disk-1", platform);
+    image.with_part("raw", disk.path().display().to_string())
+}
+
+/// The bytes of a file, as the blocks that a snapshot of it must hold; only those that are not zeros.
+pub(crate) fn blocks_of(file: &NamedTempFile) -> BTreeMap<u32, Vec<u8>> {
+    let mut bytes = std::fs::read(file.path()).unwrap();
+    bytes.resize(bytes.len().next_multiple_of(BLOCK as usize), 0);
+    let blocks = bytes.chunks(BLOCK as usize).enumerate().filter(|(_, block)| block.iter().any(|byte| *byte != 0));
+    blocks.map(|(index, block)| (u32::try_from(index).unwrap(), block.to_vec())).collect()
+}
