@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -89,7 +89,10 @@ impl Cloud {
 
     /// Every resource of every service, by account, region, service, kind and id.
     pub(crate) fn resources(&self) -> Vec<ResourceState> {
-        let (world, now) = (self.world(), self.now());
+        let (mut world, now) = (self.world(), self.now());
+        for (_, region) in world.places_mut() {
+            region.ec2.settle(now, self.config.timings.instance_linger);
+        }
         let mut all: Vec<_> = self.services.iter().flat_map(|service| service.resources(&world, now)).collect();
         all.sort_by(|a, b| {
             let key = |r: &ResourceState| {
@@ -105,7 +108,7 @@ impl Cloud {
     /// So what needs no waiting is over before the call that began it is answered.
     pub(crate) fn run(work: impl Future<Output = ()> + Send + 'static) {
         let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
-        if let Poll::Pending = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
             tokio::spawn(work);
         }
     }

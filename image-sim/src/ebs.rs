@@ -11,15 +11,14 @@ mod write;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 
 use crate::call::{Call, Reply, Request};
 use crate::cloud::Cloud;
 use crate::error::{ApiError, Protocol};
 use crate::service::Service;
-use crate::world::{Place, ResourceState, World};
+use crate::world::Place;
 
-pub(crate) use snapshot::{Snapshot, State};
+pub(crate) use snapshot::State;
 
 /// The size of a block in bytes: the only one there is.
 pub(crate) const BLOCK: usize = 512 << 10;
@@ -89,22 +88,6 @@ impl Service for Ebs {
             Some(Route::Changed(id)) => read::changed(cloud, call, id),
             None => Err(ApiError::unsupported("this path")),
         }
-    }
-
-    fn resources(&self, world: &World, now: Timestamp) -> Vec<ResourceState> {
-        let snapshots = world.places().flat_map(|(place, region)| {
-            region.ebs.snapshots().map(move |(id, snapshot)| ResourceState {
-                account: place.account.clone(),
-                region: place.region.clone(),
-                service: "ebs".to_owned(),
-                kind: "snapshot".to_owned(),
-                id: id.clone(),
-                state: snapshot.state(now).to_owned(),
-                seeded: false,
-                tags: snapshot.tags.clone(),
-            })
-        });
-        snapshots.collect()
     }
 }
 

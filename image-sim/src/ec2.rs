@@ -1,36 +1,63 @@
 //! EC2: the query protocol, and the families of resources, one file each.
 
 mod action;
+mod catalogue;
+mod describe;
+mod device;
+mod group;
+mod ids;
+mod image;
+mod instance;
+mod instance_type;
+mod key_pair;
+mod launch_template;
+mod network;
 mod region;
+mod settings;
+mod sharing;
+mod snapshot;
+mod state;
+mod tags;
+mod volume;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+pub use catalogue::SeedImage;
+pub(crate) use catalogue::public as public_images;
+pub(crate) use device::kms_arn;
+pub(crate) use snapshot::Snapshot;
+pub(crate) use state::State;
+
 use crate::call::{Call, Reply};
 use crate::cloud::Cloud;
 use crate::error::{ApiError, Protocol};
 use crate::service::Service;
-use crate::world::Place;
+use crate::world::{ResourceState, World};
 
 /// The service.
 #[derive(Debug)]
 pub(crate) struct Ec2;
 
-/// What an account has in a region.
-#[derive(Debug, Default)]
-pub(crate) struct State {}
-
-impl State {
-    /// What a new account finds.
-    pub(crate) fn seeded(_place: &Place, _now: Timestamp) -> Self {
-        Self::default()
-    }
-}
-
 /// The families, asked in turn for who answers an action.
-const FAMILIES: [fn(&str) -> Option<action::Handler>; 1] = [region::handler];
+const FAMILIES: [fn(&str) -> Option<action::Handler>; 11] = [
+    region::handler,
+    instance::handler,
+    instance_type::handler,
+    image::handler,
+    snapshot::handler,
+    volume::handler,
+    tags::handler,
+    key_pair::handler,
+    group::handler,
+    network::handler,
+    |action| launch_template::handler(action).or_else(|| settings::handler(action)),
+];
 
 #[async_trait]
 impl Service for Ec2 {
@@ -48,5 +75,9 @@ impl Service for Ec2 {
             ApiError::new("InvalidAction", message)
         })?;
         handler(cloud, call)
+    }
+
+    fn resources(&self, world: &World, now: Timestamp) -> Vec<ResourceState> {
+        world.places().flat_map(|(place, region)| region.ec2.resources(place, now)).collect()
     }
 }

@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// Names of parameters whose values are secret or may hold secrets, wherever they stand.
-const SECRET: [&str; 12] = [
+const SECRET: [&str; 13] = [
+    "PresignedUrl",
     "UserData",
     "KeyMaterial",
     "PublicKeyMaterial",

@@ -31,7 +31,7 @@ pub(crate) struct Form {
 struct Node {
     value: Option<String>,
     read: AtomicBool,
-    children: BTreeMap<String, Node>,
+    children: BTreeMap<String, Self>,
 }
 
 impl Form {

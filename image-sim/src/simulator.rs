@@ -9,6 +9,7 @@ use crate::body::{Bodies, Hollow};
 use crate::clock::{Clock, Timings};
 use crate::cloud::{Cloud, Config};
 use crate::consistency::EventualConsistency;
+use crate::ec2::SeedImage;
 use crate::fault::Rule;
 use crate::identity::AccessKey;
 use crate::log::CallRecord;
@@ -79,6 +80,12 @@ impl Simulator {
         &self.cloud.config.clock
     }
 
+    /// What is simulated.
+    #[cfg(test)]
+    pub(crate) const fn cloud(&self) -> &Arc<Cloud> {
+        &self.cloud
+    }
+
     /// Moves a manual clock. Returns whether it moved.
     pub fn advance(&self, by: Duration) -> bool {
         self.cloud.config.clock.advance(by)
@@ -104,6 +111,7 @@ pub struct Builder {
     bodies: Option<Arc<dyn Bodies>>,
     throttling: bool,
     faults: Vec<Rule>,
+    images: Vec<SeedImage>,
 }
 
 impl Builder {
@@ -188,6 +196,13 @@ impl Builder {
         self
     }
 
+    /// An image that exists from the start in every region, besides the public ones of Amazon, Debian and Canonical.
+    #[must_use]
+    pub fn image(mut self, image: SeedImage) -> Self {
+        self.images.push(image);
+        self
+    }
+
     /// Listens, in the runtime that this is called in.
     ///
     /// # Errors
@@ -198,6 +213,7 @@ impl Builder {
             true => DEFAULT_REGIONS.map(str::to_owned).to_vec(),
             false => this.regions,
         };
+        let images = crate::ec2::public_images().into_iter().chain(this.images).collect();
         let config = Config {
             clock: this.clock.unwrap_or(Clock::real()),
             timings: this.timings,
@@ -207,7 +223,7 @@ impl Builder {
             bodies: this.bodies.unwrap_or_else(|| Arc::new(Hollow)),
             throttling: this.throttling,
         };
-        let cloud = Arc::new(Cloud::new(config, service::all(), World::default()));
+        let cloud = Arc::new(Cloud::new(config, service::all(), World::new(images)));
         for key in this.keys {
             cloud.identities.add(key);
         }

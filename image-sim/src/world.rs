@@ -7,8 +7,9 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::consistency::Unsettled;
+use crate::ebs;
+use crate::ec2::{self, SeedImage};
 use crate::tokens::Tokens;
-use crate::{ebs, ec2};
 
 /// An account in a region.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,14 +37,34 @@ pub(crate) struct Region {
 #[derive(Debug, Default)]
 pub(crate) struct World {
     regions: BTreeMap<Place, Region>,
+    images: Vec<SeedImage>,
 }
 
 impl World {
+    /// A world in which these images are in every region.
+    pub(crate) fn new(images: Vec<SeedImage>) -> Self {
+        Self { regions: BTreeMap::new(), images }
+    }
+
+    /// Puts the images of the world into a region.
+    pub(crate) fn open(&mut self, region: &str, now: Timestamp) {
+        let owners: std::collections::BTreeSet<_> = self.images.iter().map(|image| image.owner.clone()).collect();
+        for owner in owners {
+            self.region(&Place::new(owner, region), now);
+        }
+    }
+
+    /// The tags that an account gave something.
+    pub(crate) fn tags(&self, place: &Place, id: &str) -> &BTreeMap<String, String> {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        self.regions.get(place).map_or(&NONE, |region| region.ec2.tags.of(id))
+    }
+
     /// What the account has in the region; on first use, what a new account finds there.
     pub(crate) fn region(&mut self, place: &Place, now: Timestamp) -> &mut Region {
         self.regions
             .entry(place.clone())
-            .or_insert_with(|| Region { ec2: ec2::State::seeded(place, now), ..Region::default() })
+            .or_insert_with(|| Region { ec2: ec2::State::seeded(place, now, &self.images), ..Region::default() })
     }
 
     /// Every account's part of a region, for what is shared between accounts.

@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-mod ec2;
 mod failures;
 mod imports;
 mod site;

@@ -1,38 +1,21 @@
 //! Disks, clients and a look at what the simulator holds.
 
-use crate::ec2::{ACCOUNT, Ec2};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use image_aws::{ClientProvider, EbsDirect, Place};
 use image_core::{
     Architecture, BootMode, BuildSpec, Captured, Context, Image, ImageKind, Importer, MemoryStore, Platform, Result,
     Scope, Undo, Undoers, async_trait,
 };
-use image_sim::{Builder, Simulator};
+use image_sim::{Builder, DEFAULT_ACCOUNT, ResourceState, Simulator};
 use std::{collections::BTreeMap, os::unix::fs::FileExt, sync::Arc};
 use tempfile::NamedTempFile;
 
 pub(crate) const BLOCK: u64 = 512 << 10;
 
-/// The simulator and EC2 beside it.
+/// The simulator.
 #[derive(Debug)]
 pub(crate) struct Site {
-    pub(crate) simulator: Arc<Simulator>,
-    pub(crate) ec2: Ec2,
-}
-
-/// Sends EC2 and STS elsewhere than EBS.
-#[derive(Debug)]
-struct Endpoints {
-    ebs: String,
-    rest: String,
-}
-
-impl LoadServiceConfig for Endpoints {
-    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
-        let endpoint = if key.service_id() == "EBS" { &self.ebs } else { &self.rest };
-        (key.env() == "AWS_ENDPOINT_URL").then(|| endpoint.clone())
-    }
+    pub(crate) simulator: Simulator,
 }
 
 #[derive(Clone, Debug)]
@@ -46,7 +29,7 @@ impl ClientProvider for Clients {
 }
 
 pub(crate) fn place(region: &str) -> Place {
-    Place::new(ACCOUNT, region).unwrap()
+    Place::new(DEFAULT_ACCOUNT, region).unwrap()
 }
 
 impl Site {
@@ -54,18 +37,20 @@ impl Site {
         Self::with(Simulator::builder()).await
     }
     pub(crate) async fn with(builder: Builder) -> Self {
-        let simulator = Arc::new(builder.start().await.unwrap());
-        let ec2 = Ec2::start(&simulator).await;
-        Self { simulator, ec2 }
+        Self { simulator: builder.start().await.unwrap() }
     }
     pub(crate) fn clients(&self) -> Clients {
-        let endpoints = Endpoints { ebs: self.simulator.endpoint().to_owned(), rest: self.ec2.endpoint.clone() };
         let keys = aws_sdk_ebs::config::Credentials::new("test", "test", None, None, "test");
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .credentials_provider(aws_sdk_ebs::config::SharedCredentialsProvider::new(keys))
-            .service_config(endpoints);
+            .endpoint_url(self.simulator.endpoint());
         Clients(config.build())
+    }
+    /// Images and snapshots that were not there from the start.
+    pub(crate) fn live(&self) -> BTreeMap<String, ResourceState> {
+        let made = self.simulator.state().into_iter().filter(|resource| !resource.seeded);
+        made.map(|resource| (resource.id.clone(), resource)).collect()
     }
     /// An importer that says nothing about encryption.
     pub(crate) fn importer(&self) -> EbsDirect {

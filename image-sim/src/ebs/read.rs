@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::snapshot::offset;
+use super::snapshot::{blocks, offset, own};
 use super::{BLOCK, broken, invalid, no_snapshot, place};
 use crate::body::Blocks;
 use crate::call::{Call, Reply};
@@ -27,12 +27,14 @@ fn completed(cloud: &Arc<Cloud>, call: &Call, id: &str) -> Result<(Arc<Blocks>, 
     if !region.unsettled.visible(id, call.now) {
         return Err(no_snapshot(id));
     }
-    let snapshot = region.ebs.get(id).ok_or_else(|| no_snapshot(id))?;
-    let blocks = snapshot.blocks(call.now).ok_or_else(|| {
-        let state = snapshot.state(call.now);
-        invalid("INVALID_SNAPSHOT_ID", format!("The snapshot '{id}' is {state} and not completed"))
-    })?;
-    Ok((Arc::clone(blocks), snapshot.gib))
+    let snapshot = own(region, id)?;
+    let (state, gib) = (snapshot.state(call.now), u64::from(snapshot.size));
+    if state != "completed" {
+        return Err(invalid("INVALID_SNAPSHOT_ID", format!("The snapshot '{id}' is {state} and not completed")));
+    }
+    let content = snapshot.content.clone().unwrap_or_default();
+    let blocks = blocks(&content).map_err(|error| broken(&error))?;
+    Ok((blocks.ok_or_else(|| ApiError::unsupported("blocks of a snapshot that is a tree of files"))?, gib))
 }
 
 /// What a block is read by. A real one says nothing.

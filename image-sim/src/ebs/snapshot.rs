@@ -1,4 +1,4 @@
-//! A snapshot that is written block by block.
+//! What is written to a snapshot before it is complete. The snapshot itself is EC2's.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -7,58 +7,14 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use super::{BLOCK, no_snapshot};
+use crate::body::{Blocks, Content};
+use crate::ec2::Snapshot;
+use crate::error::ApiError;
+use crate::world::Region;
 
-use super::BLOCK;
-use crate::body::Blocks;
-use crate::clock::after;
-
-/// The snapshots of an account in a region that were started here.
-#[derive(Debug, Default)]
-pub(crate) struct State(BTreeMap<String, Snapshot>);
-
-impl State {
-    pub(crate) fn snapshots(&self) -> impl Iterator<Item = (&String, &Snapshot)> {
-        self.0.iter()
-    }
-    pub(crate) fn get(&self, id: &str) -> Option<&Snapshot> {
-        self.0.get(id)
-    }
-    pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Snapshot> {
-        self.0.get_mut(id)
-    }
-    pub(crate) fn insert(&mut self, id: String, snapshot: Snapshot) {
-        self.0.insert(id, snapshot);
-    }
-    /// Ends a snapshot. What was built on it has its own copy.
-    pub(crate) fn remove(&mut self, id: &str) -> Option<Snapshot> {
-        self.0.remove(id)
-    }
-}
-
-/// A snapshot.
-#[derive(Debug)]
-pub(crate) struct Snapshot {
-    pub(crate) gib: u64,
-    pub(crate) parent: Option<String>,
-    pub(crate) description: String,
-    pub(crate) key: Option<String>,
-    pub(crate) tags: BTreeMap<String, String>,
-    pub(crate) started: Timestamp,
-    /// It fails when no block came for so long.
-    pub(crate) timeout: Duration,
-    pub(crate) touched: Timestamp,
-    pub(crate) stage: Stage,
-}
-
-/// How far a snapshot is.
-#[derive(Debug)]
-pub(crate) enum Stage {
-    /// It takes blocks.
-    Open(Upload),
-    /// It is sealed, or will be at this moment.
-    Complete(Arc<Blocks>, Timestamp),
-}
+/// The snapshots of an account in a region that take blocks.
+pub(crate) type State = BTreeMap<String, Upload>;
 
 /// What was written so far.
 #[derive(Debug)]
@@ -68,13 +24,15 @@ pub(crate) struct Upload {
     pub(crate) inherited: BTreeMap<u32, [u8; 32]>,
     /// What was written over it.
     pub(crate) written: BTreeMap<u32, [u8; 32]>,
+    /// It fails when no block came for so long.
+    pub(crate) timeout: Duration,
 }
 
 impl Upload {
     /// An empty disk, or a copy of the parent's.
-    pub(crate) fn new(gib: u64, parent: Option<&Blocks>) -> io::Result<Self> {
+    pub(crate) fn new(gib: u32, parent: Option<&Blocks>, timeout: Duration) -> io::Result<Self> {
         let disk = tempfile::tempfile()?;
-        disk.set_len(gib << 30)?;
+        disk.set_len(u64::from(gib) << 30)?;
         let mut inherited = BTreeMap::new();
         if let Some(parent) = parent {
             let mut block = vec![0; BLOCK];
@@ -84,37 +42,34 @@ impl Upload {
             }
             inherited.clone_from(parent.digests());
         }
-        Ok(Self { disk: Arc::new(disk), inherited, written: BTreeMap::new() })
+        Ok(Self { disk: Arc::new(disk), inherited, written: BTreeMap::new(), timeout })
     }
 
     /// What the snapshot holds when nothing more comes.
-    pub(crate) fn seal(&self) -> Arc<Blocks> {
-        let mut digests = self.inherited.clone();
-        digests.extend(&self.written);
-        Arc::new(Blocks::new(Arc::clone(&self.disk), digests))
+    pub(crate) fn seal(self) -> Content {
+        let mut digests = self.inherited;
+        digests.extend(self.written);
+        Content::Blocks(Arc::new(Blocks::new(self.disk, digests)))
     }
 }
 
-impl Snapshot {
-    /// The state in EC2's words.
-    pub(crate) fn state(&self, now: Timestamp) -> &'static str {
-        match &self.stage {
-            Stage::Open(_) if after(self.touched, self.timeout) < now => "error",
-            Stage::Complete(_, at) if *at <= now => "completed",
-            _ => "pending",
-        }
-    }
-    /// What it holds, once it is completed.
-    pub(crate) fn blocks(&self, now: Timestamp) -> Option<&Arc<Blocks>> {
-        match &self.stage {
-            Stage::Complete(blocks, at) if *at <= now => Some(blocks),
-            _ => None,
-        }
-    }
-    /// How many blocks its volume has.
-    pub(crate) fn block_count(&self) -> u64 {
-        (self.gib << 30) / BLOCK as u64
-    }
+/// A snapshot of the caller's.
+pub(crate) fn own<'r>(region: &'r mut Region, id: &str) -> Result<&'r mut Snapshot, ApiError> {
+    region.ec2.snapshots.get_mut(id).ok_or_else(|| no_snapshot(id))
+}
+
+/// The blocks of a content; `None` when it is a file system that nobody made a disk of.
+pub(crate) fn blocks(content: &Content) -> io::Result<Option<Arc<Blocks>>> {
+    Ok(match content {
+        Content::Blocks(blocks) => Some(Arc::clone(blocks)),
+        Content::Empty => Some(Arc::new(Blocks::new(Arc::new(tempfile::tempfile()?), BTreeMap::new()))),
+        Content::Tree(_) => None,
+    })
+}
+
+/// How many blocks a volume has.
+pub(crate) fn block_count(gib: u32) -> u64 {
+    (u64::from(gib) << 30) / BLOCK as u64
 }
 
 /// Where a block begins.

@@ -10,20 +10,21 @@ use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::snapshot::{Snapshot, Stage, Upload, write};
+use super::snapshot::{Upload, block_count, blocks, own, write};
 use super::{BLOCK, broken, invalid, no_snapshot, place};
 use crate::call::{Call, Reply, Request};
 use crate::clock::after;
 use crate::cloud::Cloud;
+use crate::ec2::{Snapshot, kms_arn};
 use crate::error::ApiError;
 use crate::tokens::fingerprint;
-use crate::world::new_id;
+use crate::world::Region;
 
 /// The body of StartSnapshot.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Start {
-    volume_size: u64,
+    volume_size: u32,
     parent_snapshot_id: Option<String>,
     #[serde(default)]
     tags: Vec<Tag>,
@@ -76,50 +77,52 @@ pub(super) fn start(cloud: &Arc<Cloud>, call: &Call) -> Result<Reply, ApiError> 
             .tokens
             .used("StartSnapshot", token, &print)
             .map_err(|error| ApiError::new("ConflictException", error.message).with_status(503))?;
-        if let Some((id, snapshot)) = used.and_then(|ids| ids.into_iter().next()).and_then(|id| {
-            let snapshot = region.ebs.get(&id)?;
-            Some((id, snapshot))
-        }) {
-            return Ok(started(&id, snapshot, call));
+        if let Some(id) = used.and_then(|ids| ids.into_iter().next()) {
+            let snapshot = own(region, &id)?.clone();
+            return Ok(started(&id, &snapshot, region.ec2.tags.of(&id), start.parent_snapshot_id.as_deref(), call));
         }
     }
     let parent = match &start.parent_snapshot_id {
         None => None,
         Some(id) => {
-            let parent = region.ebs.get(id).ok_or_else(|| no_snapshot(id))?;
-            let blocks = parent.blocks(now).ok_or_else(|| {
-                invalid("INVALID_SNAPSHOT_ID", format!("The parent '{id}' is not in the 'completed' state"))
-            })?;
-            if parent.gib > start.volume_size {
-                let message = format!("VolumeSize {} is less than the parent's {}", start.volume_size, parent.gib);
+            let parent = own(region, id)?;
+            if parent.state(now) != "completed" {
+                let message = format!("The parent '{id}' is not in the 'completed' state");
+                return Err(invalid("INVALID_SNAPSHOT_ID", message));
+            }
+            if parent.size > start.volume_size {
+                let message = format!("VolumeSize {} is less than the parent's {}", start.volume_size, parent.size);
                 return Err(invalid("INVALID_VOLUME_SIZE", message));
             }
-            Some((Arc::clone(blocks), parent.key.clone()))
+            let content = parent.content.clone().unwrap_or_default();
+            let blocks = blocks(&content).map_err(|error| broken(&error))?;
+            let blocks = blocks.ok_or_else(|| ApiError::unsupported("a parent that is a tree of files"))?;
+            Some((blocks, parent.kms_key.clone()))
         }
     };
-    let default_key = format!("arn:aws:kms:{}:{}:alias/aws/ebs", place.region, place.account);
+    let default_key = region.ec2.default_kms_key.clone().unwrap_or_else(|| kms_arn(&place, None));
     let key = match (&start.kms_key_arn, start.encrypted, &parent) {
         (Some(key), ..) => Some(key.clone()),
         (None, Some(true), _) => Some(default_key),
         (.., Some((_, key))) => key.clone(),
-        _ => None,
+        _ => region.ec2.encrypt_by_default.then_some(default_key),
     };
-    let upload =
-        Upload::new(start.volume_size, parent.as_ref().map(|(blocks, _)| &**blocks)).map_err(|error| broken(&error))?;
+    let timeout = Duration::from_secs(60 * u64::from(start.timeout.unwrap_or(60)));
+    let parent = parent.as_ref().map(|(blocks, _)| &**blocks);
+    let upload = Upload::new(start.volume_size, parent, timeout).map_err(|error| broken(&error))?;
     let snapshot = Snapshot {
-        gib: start.volume_size,
-        parent: start.parent_snapshot_id,
+        encrypted: key.is_some(),
+        kms_key: key,
         description: start.description.unwrap_or_default(),
-        key,
-        tags: start.tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
-        started: now,
-        timeout: Duration::from_secs(60 * u64::from(start.timeout.unwrap_or(60))),
-        touched: now,
-        stage: Stage::Open(upload),
+        idle_until: Some(after(now, timeout)),
+        ..Snapshot::new(start.volume_size, now, now)
     };
-    let id = new_id("snap");
-    let reply = started(&id, &snapshot, call);
-    region.ebs.insert(id.clone(), snapshot);
+    let id = snapshot.id.clone();
+    let tags = start.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
+    let reply = started(&id, &snapshot, &tags, start.parent_snapshot_id.as_deref(), call);
+    region.ebs.insert(id.clone(), upload);
+    region.ec2.snapshots.insert(id.clone(), snapshot);
+    region.ec2.tags.set(&id, tags);
     region.unsettled.created(&id, cloud.config.consistency, now);
     if let Some(token) = &start.client_token {
         region.tokens.remember("StartSnapshot", token, &print, vec![id]);
@@ -127,22 +130,22 @@ pub(super) fn start(cloud: &Arc<Cloud>, call: &Call) -> Result<Reply, ApiError> 
     Ok(reply)
 }
 
-fn started(id: &str, snapshot: &Snapshot, call: &Call) -> Reply {
-    let tags: Vec<_> = snapshot.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
+fn started(id: &str, snapshot: &Snapshot, tags: &BTreeMap<String, String>, parent: Option<&str>, call: &Call) -> Reply {
+    let tags: Vec<_> = tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
     let mut body = json!({
         "SnapshotId": id,
         "OwnerId": call.identity.account,
         "Status": "pending",
         "StartTime": snapshot.started.as_second(),
-        "VolumeSize": snapshot.gib,
+        "VolumeSize": snapshot.size,
         "BlockSize": BLOCK,
         "Description": snapshot.description,
         "Tags": tags,
     });
-    if let Some(parent) = &snapshot.parent {
+    if let Some(parent) = parent {
         body["ParentSnapshotId"] = json!(parent);
     }
-    if let Some(key) = &snapshot.key {
+    if let Some(key) = &snapshot.kms_key {
         body["KmsKeyArn"] = json!(key);
         body["SseType"] = json!("sse-kms");
     }
@@ -166,10 +169,10 @@ fn number(request: &Request, name: &str) -> Result<u64, ApiError> {
 }
 
 /// The upload of a snapshot that takes blocks.
-fn open<'s>(snapshot: &'s mut Snapshot, id: &str, call: &Call) -> Result<&'s mut Upload, ApiError> {
-    let state = snapshot.state(call.now);
-    match &mut snapshot.stage {
-        Stage::Open(upload) if state == "pending" => Ok(upload),
+fn open<'r>(region: &'r mut Region, id: &str, call: &Call) -> Result<&'r mut Upload, ApiError> {
+    let state = own(region, id)?.state(call.now);
+    match region.ebs.get_mut(id) {
+        Some(upload) if state == "pending" => Ok(upload),
         _ => Err(invalid("INVALID_SNAPSHOT_ID", format!("The snapshot '{id}' takes no blocks: it is {state}"))),
     }
 }
@@ -189,16 +192,14 @@ pub(super) async fn put(cloud: &Arc<Cloud>, call: &Call, id: &str, index: &str) 
         if !region.unsettled.visible(id, call.now) {
             return Err(no_snapshot(id));
         }
-        let snapshot = region.ebs.get_mut(id).ok_or_else(|| no_snapshot(id))?;
+        let count = block_count(own(region, id)?.size);
         if cloud.config.throttling && !cloud.buckets.take_block(&place.account, id, call.now) {
             return Err(ApiError::new("RequestThrottledException", "Too many blocks a second for this snapshot")
                 .with_reason("RESOURCE_LEVEL_THROTTLE"));
         }
-        let count = snapshot.block_count();
         let index = index.parse::<u32>().ok().filter(|index| u64::from(*index) < count);
         let index = index.ok_or_else(|| invalid("INVALID_BLOCK", format!("The volume has {count} blocks")))?;
-        snapshot.touched = call.now;
-        let upload = open(snapshot, id, call)?;
+        let upload = open(region, id, call)?;
         let before = upload.inherited.contains_key(&index) || upload.written.contains_key(&index);
         (Arc::clone(&upload.disk), before, index)
     };
@@ -214,8 +215,11 @@ pub(super) async fn put(cloud: &Arc<Cloud>, call: &Call, id: &str, index: &str) 
     });
     stored.await.map_err(|error| broken(&error.into()))??;
     let mut world = cloud.world();
-    let snapshot = world.region(&place, call.now).ebs.get_mut(id).ok_or_else(|| no_snapshot(id))?;
-    open(snapshot, id, call)?.written.insert(index, claimed);
+    let region = world.region(&place, call.now);
+    let upload = open(region, id, call)?;
+    upload.written.insert(index, claimed);
+    let idle_until = after(call.now, upload.timeout);
+    own(region, id)?.idle_until = Some(idle_until);
     let reply = Reply::json(&json!({})).status(201);
     Ok(reply.header("x-amz-checksum", STANDARD.encode(claimed)).header("x-amz-checksum-algorithm", "SHA256"))
 }
@@ -228,8 +232,7 @@ pub(super) fn complete(cloud: &Arc<Cloud>, call: &Call, id: &str) -> Result<Repl
     if !region.unsettled.visible(id, call.now) {
         return Err(no_snapshot(id));
     }
-    let snapshot = region.ebs.get_mut(id).ok_or_else(|| no_snapshot(id))?;
-    let upload = open(snapshot, id, call)?;
+    let upload = open(region, id, call)?;
     if count != upload.written.len() as u64 {
         let message = format!("{} blocks were written and not {count}", upload.written.len());
         return Err(invalid("INVALID_PARAMETER_VALUE", message));
@@ -245,8 +248,9 @@ pub(super) fn complete(cloud: &Arc<Cloud>, call: &Call, id: &str) -> Result<Repl
             return Err(invalid("INVALID_PARAMETER_VALUE", message));
         }
     }
-    let sealed = upload.seal();
-    snapshot.stage = Stage::Complete(sealed, after(call.now, cloud.config.timings.snapshot));
+    let sealed = region.ebs.remove(id).map(Upload::seal);
+    let snapshot = own(region, id)?;
+    (snapshot.content, snapshot.ready_at) = (sealed, after(call.now, cloud.config.timings.snapshot));
     Ok(Reply::json(&json!({ "Status": snapshot.state(call.now) })).status(202))
 }
 

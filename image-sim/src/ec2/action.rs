@@ -48,6 +48,11 @@ impl Cx<'_> {
         self.world.region(&self.place, self.now)
     }
 
+    /// Makes sure that the images which are in every region are in this one.
+    pub(crate) fn open(&mut self, region: &str) {
+        self.world.open(region, self.now);
+    }
+
     /// Does `work` after the action. What need not wait is over before the reply.
     pub(crate) fn later(&mut self, work: impl Future<Output = ()> + Send + 'static) {
         self.later.push(Box::pin(work));
@@ -96,6 +101,9 @@ pub(crate) fn act<A: Action>(cloud: &Arc<Cloud>, call: &Call) -> Result<Reply, A
         fingerprint: tokens::fingerprint(&form.flat()),
         later: Vec::new(),
     };
+    let (region, linger) = (cx.place.region.clone(), cloud.config.timings.instance_linger);
+    cx.open(&region);
+    cx.region().ec2.settle(call.now, linger);
     let mut inside = Xml::default();
     let result = action.run(&mut cx, &mut inside);
     let Cx { world, later, .. } = cx;
