@@ -75,8 +75,9 @@ fn refused(code: Option<&str>, status: StatusCode) -> bool {
 /// The kind of an error, by its code; the status decides where the code is not known.
 fn kind(code: &str, status: StatusCode) -> ErrorKind {
     use ErrorKind::*;
-    const THROTTLED: [&str; 10] = [
+    const THROTTLED: [&str; 11] = [
         "BandwidthLimitExceeded",
+        "ConcurrentLimitExceededException",
         "EC2ThrottledException",
         "PriorRequestNotComplete",
         "RequestLimitExceeded",
@@ -131,7 +132,11 @@ fn kind(code: &str, status: StatusCode) -> ErrorKind {
         _ if CAPACITY.contains(&code) || code.ends_with("LimitExceeded") || code.ends_with("QuotaExceeded") => {
             QuotaExceeded
         }
-        "IdempotentParameterMismatch" | "IdempotentInstanceTerminated" | "DependencyViolation" => Conflict,
+        "ServiceQuotaExceededException" => QuotaExceeded,
+        "ConflictException"
+        | "IdempotentParameterMismatch"
+        | "IdempotentInstanceTerminated"
+        | "DependencyViolation" => Conflict,
         _ if BUSY.contains(&code) || code.ends_with(".InUse") => Conflict,
         _ if code.contains("Duplicate") || code.ends_with("AlreadyExists") => AlreadyExists,
         _ if code.ends_with("NotFound") || code.ends_with("NotFoundException") => NotFound,
@@ -181,6 +186,9 @@ mod tests {
             ("IdempotentParameterMismatch", 400, Conflict),
             ("InvalidParameterValue", 400, InvalidInput),
             ("InternalError", 500, Unavailable),
+            ("ServiceQuotaExceededException", 402, QuotaExceeded),
+            ("ConcurrentLimitExceededException", 503, RateLimited),
+            ("ConflictException", 503, Conflict),
             ("SomethingNew", 500, Unavailable),
             ("SomethingNew", 429, RateLimited),
             ("SomethingNew", 403, PermissionDenied),

@@ -88,7 +88,7 @@ impl Settings {
 }
 
 impl EbsDirect {
-    /// Boots imported images, to test them, as this builder does: an [`AmiBuilder`](crate) of the same account and
+    /// Boots imported images, to test them, as this builder does: an [`AmiBuilder`](crate::ec2::AmiBuilder) of the same account and
     /// region. Without one an image cannot be booted, and a pipeline that validates what it imported refuses that.
     #[must_use]
     pub fn boots_with(mut self, booter: impl Builder) -> Self {

@@ -26,6 +26,8 @@ use std::{
 const IDLE_MINUTES: i32 = 15;
 /// From the last block to `completed`.
 const SEALING: Duration = Duration::from_secs(1800);
+/// From `completed` until its blocks can be listed.
+const LISTABLE: Duration = Duration::from_secs(60);
 /// How often a snapshot is asked to complete.
 const ATTEMPTS: u32 = 6;
 /// After the first time; the next ones are longer by as much each.
@@ -169,7 +171,19 @@ impl Snapshots {
     /// # Errors
     /// `Conflict`, naming the first block.
     pub(crate) async fn verify(&self, cx: &Context, id: &str, expected: BTreeSet<u32>) -> Result<()> {
-        let listed: BTreeSet<u32> = self.list(cx, id).await?.blocks.into_keys().collect();
+        let policy = WaitPolicy::new(LISTABLE).interval(Duration::from_millis(250), Duration::from_secs(5));
+        let what = format!("the blocks of {id} to be listed");
+        let listing = wait::until(cx, policy, &what, || async move {
+            match self.list(cx, id).await {
+                Ok(listing) => Ok(Poll::Ready(listing)),
+                // EC2 knew before EBS does.
+                Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => {
+                    Ok(Poll::Pending(e.to_string()))
+                }
+                Err(e) => Err(e),
+            }
+        });
+        let listed: BTreeSet<u32> = listing.await?.blocks.into_keys().collect();
         let Some(index) = listed.symmetric_difference(&expected).next() else { return Ok(()) };
         let how = if listed.contains(index) { "that was never sent" } else { "too few" };
         let message =

@@ -23,8 +23,10 @@ use tokio::{
 const ATTEMPT: Duration = Duration::from_secs(60);
 /// How often a block is sent that fails for reasons of its own.
 const ATTEMPTS: u32 = 8;
-/// How long nothing may go through while EBS throttles, or does not know the snapshot.
+/// How long nothing may go through while EBS throttles.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a snapshot may be unknown here and there after it was started.
+const SETTLE: Duration = Duration::from_secs(60);
 /// Before a block is sent again; it doubles each time.
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -71,6 +73,8 @@ pub(crate) struct Upload<'c> {
     under_way: JoinSet<Sent>,
     again: Arc<Semaphore>,
     zeros: (Bytes, Digest),
+    started: Instant,
+    /// When a block last went through.
     moved: Instant,
     done: BlockMap,
 }
@@ -86,6 +90,7 @@ impl<'c> Upload<'c> {
             under_way: JoinSet::new(),
             again: Arc::new(Semaphore::new(AGAIN)),
             zeros: (zeros, digest),
+            started: Instant::now(),
             moved: Instant::now(),
             done: BlockMap::new(),
         }
@@ -175,9 +180,11 @@ impl<'c> Upload<'c> {
         if throttled {
             self.pace.throttled(Instant::now());
         }
-        // A snapshot that was started a moment ago is not known everywhere yet.
-        let not_yet = error.kind() == ErrorKind::NotFound && self.done.is_empty();
-        let patient = (throttled || not_yet) && self.moved.elapsed() < PATIENCE;
+        let patient = match error.kind() {
+            ErrorKind::RateLimited => self.moved.elapsed() < PATIENCE,
+            ErrorKind::NotFound => self.started.elapsed() < SETTLE,
+            _ => false,
+        };
         if !patient && (attempts >= ATTEMPTS || !error.is_retryable()) {
             return Err(error.with_context("block", index).with_context("attempts", attempts));
         }

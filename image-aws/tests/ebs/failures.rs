@@ -105,15 +105,14 @@ async fn a_cancel_in_the_middle_leaves_only_what_undo_finds() {
     let file = disk(256, &blocks);
     {
         let importing = import(&cx, &importer, &file);
-        tokio::pin!(importing);
-        loop {
-            tokio::select! {
-                done = &mut importing => panic!("it was to be dropped: {done:?}"),
-                () = tokio::task::yield_now() => {}
+        let half = async {
+            while site.count("PutSnapshotBlock") < 50 {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             }
-            if site.count("PutSnapshotBlock") > 50 {
-                break;
-            }
+        };
+        tokio::select! {
+            done = importing => panic!("it was to be dropped: {done:?}"),
+            () = half => {}
         }
     }
     assert_eq!(site.live().len(), 1);

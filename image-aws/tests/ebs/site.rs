@@ -109,10 +109,18 @@ pub(crate) fn image(disk: &NamedTempFile) -> Image {
     image.with_part("raw", disk.path().display().to_string())
 }
 
-/// The bytes of a file, as the blocks that a snapshot of it must hold; only those that are not zeros.
+/// What a snapshot of a file must hold: its blocks that are not zeros.
 pub(crate) fn blocks_of(file: &NamedTempFile) -> BTreeMap<u32, Vec<u8>> {
-    let mut bytes = std::fs::read(file.path()).unwrap();
-    bytes.resize(bytes.len().next_multiple_of(BLOCK as usize), 0);
-    let blocks = bytes.chunks(BLOCK as usize).enumerate().filter(|(_, block)| block.iter().any(|byte| *byte != 0));
-    blocks.map(|(index, block)| (u32::try_from(index).unwrap(), block.to_vec())).collect()
+    let len = file.as_file().metadata().unwrap().len();
+    let zeros = vec![0; BLOCK as usize];
+    let mut blocks = BTreeMap::new();
+    for index in 0..len.div_ceil(BLOCK) {
+        let mut block = zeros.clone();
+        let held = usize::try_from((len - index * BLOCK).min(BLOCK)).unwrap();
+        file.as_file().read_exact_at(&mut block[..held], index * BLOCK).unwrap();
+        if block != zeros {
+            blocks.insert(u32::try_from(index).unwrap(), block);
+        }
+    }
+    blocks
 }
