@@ -2,14 +2,19 @@
 //! itself writes of the machine that this runs on.
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 
-use benches::{ChildUsage, measure_if_asked};
+use benches::{
+    ChildUsage, measure_if_asked,
+    resources::{self, found},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     error::Error,
     ffi::OsString,
+    fmt::Display,
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    thread,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -17,23 +22,15 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const GOSS: &str = "0.4.10";
 /// Alternating pairs of runs.
 const PAIRS: usize = 10;
-/// Resources of each type in the mixed suite.
-const MIXED: [(&str, usize); 10] = [
-    ("file", 400),
-    ("package", 200),
-    ("service", 80),
-    ("user", 80),
-    ("kernel-param", 80),
-    ("group", 40),
-    ("port", 40),
-    ("process", 30),
-    ("command", 30),
-    ("mount", 20),
-];
+/// The argument that makes this bench run the commands of the mixed suite and nothing else.
+const COMMANDS_ALONE: &str = "--commands-alone";
 
 fn main() -> Result<()> {
     if measure_if_asked()? {
         return Ok(());
+    }
+    if std::env::args().nth(1).is_some_and(|argument| argument == COMMANDS_ALONE) {
+        return commands_alone();
     }
     let version = Command::new("goss").arg("--version").output();
     if !version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(GOSS)) {
@@ -43,9 +40,13 @@ fn main() -> Result<()> {
     let ours = build()?;
     let directory = tempfile::tempdir()?;
     let packages = found("package", usize::MAX, directory.path())?;
+    let (mixed, filled) = resources::mixed(directory.path())?;
+    if !filled.is_empty() {
+        println!("This machine has fewer, the rest is checked to be absent: {}.\n", filled.join(", "));
+    }
     let suites = [
         ("one file", vec![("file", vec!["/etc/passwd".to_owned()])]),
-        ("mixed", mixed(directory.path())?),
+        ("mixed", mixed),
         ("packages", vec![("package", packages.into_iter().take(700).collect())]),
     ];
     println!(
@@ -75,7 +76,29 @@ fn main() -> Result<()> {
             print(name, checker, theirs.len(), &runs, started(command));
         }
     }
+    let alone = vec![std::env::current_exe()?.into(), COMMANDS_ALONE.into()];
+    let runs = (0..PAIRS).map(|_| ChildUsage::of(&alone)).collect::<std::io::Result<Vec<_>>>()?;
+    print("mixed", "none: its commands alone", "-", &runs, started(&alone));
     Ok(())
+}
+
+/// What no checker can do without: the commands of the mixed suite, as many at once as there are processors.
+fn commands_alone() -> Result<()> {
+    let scripts: Vec<String> = resources::commands().collect();
+    let at_once = thread::available_parallelism()?.get();
+    thread::scope(|scope| {
+        let run = |scripts: Vec<&String>| {
+            scripts
+                .into_iter()
+                .try_for_each(|script| Command::new("sh").args(["-c", script]).stdin(Stdio::null()).output().map(drop))
+        };
+        let mut workers = vec![];
+        for first in 0..at_once {
+            let share = scripts.iter().skip(first).step_by(at_once).collect();
+            workers.push(scope.spawn(move || run(share)));
+        }
+        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a worker panicked")?.map_err(Into::into))
+    })
 }
 
 /// Our checker, optimised as this bench is.
@@ -89,109 +112,6 @@ fn build() -> Result<PathBuf> {
     // We are `target/release/deps/goss-*`.
     let bench = std::env::current_exe()?;
     Ok(bench.ancestors().nth(2).ok_or("no target directory")?.join("examples/goss-check"))
-}
-
-/// What there is of each type, filled up with names that are not there.
-fn mixed(directory: &Path) -> Result<Vec<(&'static str, Vec<String>)>> {
-    let mut suite = vec![];
-    let mut filled = vec![];
-    for (kind, count) in MIXED {
-        let mut names = found(kind, count, directory)?;
-        if names.len() < count {
-            filled.push(format!("{kind} {} of {count}", names.len()));
-        }
-        for n in names.len()..count {
-            names.push(match kind {
-                "port" => format!("tcp:{}", 20_000 + n),
-                // Their absence is an error for goss.
-                "kernel-param" | "mount" => break,
-                _ => format!("not-there-{n}"),
-            });
-        }
-        suite.push((kind, names));
-    }
-    if !filled.is_empty() {
-        println!("This machine has fewer, the rest is checked to be absent: {}.\n", filled.join(", "));
-    }
-    Ok(suite)
-}
-
-/// Names of things that this machine has.
-fn found(kind: &str, count: usize, directory: &Path) -> Result<Vec<String>> {
-    let column = |path: &str, separator: char| -> Result<Vec<String>> {
-        let text = fs::read_to_string(path)?;
-        Ok(text.lines().filter_map(|line| line.split(separator).next()).map(str::to_owned).collect())
-    };
-    let names: BTreeSet<String> = match kind {
-        "file" => {
-            let place = directory.join("files");
-            fs::create_dir_all(&place)?;
-            for n in 0..count {
-                fs::write(place.join(n.to_string()), n.to_string())?;
-            }
-            (0..count).map(|n| place.join(n.to_string()).display().to_string()).collect()
-        }
-        "package" => lines(Command::new("dpkg-query").args(["-W", "-f", "${Package}\n"]))?,
-        "service" => {
-            let units = fs::read_dir("/usr/lib/systemd/system").into_iter().flatten().flatten();
-            let names = units.filter_map(|unit| Some(unit.file_name().to_str()?.strip_suffix(".service")?.to_owned()));
-            names.filter(|name| !name.ends_with('@')).collect()
-        }
-        "user" => column("/etc/passwd", ':')?.into_iter().collect(),
-        "group" => column("/etc/group", ':')?.into_iter().collect(),
-        "kernel-param" => parameters(Path::new("/proc/sys"), "")?.into_iter().collect(),
-        "port" => listening()?,
-        "process" => {
-            let processes = fs::read_dir("/proc")?.flatten().map(|entry| entry.path().join("comm"));
-            processes.filter_map(|comm| fs::read_to_string(comm).ok()).map(|comm| comm.trim_end().to_owned()).collect()
-        }
-        "command" => (0..count).map(|n| format!("echo line {n} | grep -c line")).collect(),
-        _ => {
-            let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-            mounts.lines().filter_map(|line| line.split(' ').nth(4)).map(str::to_owned).collect()
-        }
-    };
-    Ok(names.into_iter().take(count).collect())
-}
-
-fn lines(command: &mut Command) -> Result<BTreeSet<String>> {
-    let output = command.stderr(Stdio::null()).output();
-    Ok(output
-        .map(|output| String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
-        .unwrap_or_default())
-}
-
-/// Kernel parameters of names that can be said with dots, in the order of the directories.
-fn parameters(directory: &Path, prefix: &str) -> Result<Vec<String>> {
-    let mut found = vec![];
-    for entry in fs::read_dir(directory)?.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.contains('.') {
-            continue;
-        }
-        if entry.file_type()?.is_dir() {
-            found.extend(parameters(&entry.path(), &format!("{prefix}{name}."))?);
-        } else if fs::read_to_string(entry.path()).is_ok_and(|value| value.len() < 100 && value.is_ascii()) {
-            found.push(format!("{prefix}{name}"));
-        }
-    }
-    Ok(found)
-}
-
-fn listening() -> Result<BTreeSet<String>> {
-    let mut found = BTreeSet::new();
-    for table in ["tcp", "tcp6", "udp", "udp6"] {
-        for line in fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default().lines().skip(1) {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            if let [_, local, _, state, ..] = fields[..]
-                && (state == "0A" || table.starts_with("udp"))
-                && let Some((_, port)) = local.rsplit_once(':')
-            {
-                found.insert(format!("{table}:{}", u16::from_str_radix(port, 16)?));
-            }
-        }
-    }
-    Ok(found)
 }
 
 /// Lets goss write what it sees, and takes out what is not the same a moment later.
@@ -265,7 +185,7 @@ fn started(command: &[OsString]) -> Option<usize> {
     Some(fs::read_to_string(trace.path()).ok()?.matches("execve(").count())
 }
 
-fn print(suite: &str, checker: &str, outcomes: usize, runs: &[ChildUsage], started: Option<usize>) {
+fn print(suite: &str, checker: &str, outcomes: impl Display, runs: &[ChildUsage], started: Option<usize>) {
     let sorted = |of: fn(&ChildUsage) -> f64| {
         let mut values: Vec<f64> = runs.iter().map(of).collect();
         values.sort_by(f64::total_cmp);

@@ -1,7 +1,9 @@
-//! What the benches share: a plugin that does nothing, and what the kernel says a process used.
+//! What the benches share: a plugin that does nothing, names of what there is to check on this machine, and what the
+//! kernel says a process used.
 
 mod child;
 mod noop;
+pub mod resources;
 mod usage;
 
 pub use child::{ChildUsage, measure_if_asked};

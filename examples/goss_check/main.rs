@@ -4,8 +4,11 @@
 //! (`--facts`), and says what differs between two looks (`diff`).
 
 mod args;
+mod includes;
 mod record;
 mod suite;
+#[cfg(test)]
+mod tests;
 
 use args::{Args, Command, Target, Validate};
 use image_core::{Result as CoreResult, Timestamp};
@@ -16,20 +19,26 @@ use image_test::{
     retry::{Attempt, Gather, RetryPolicy, until_passes},
 };
 use std::{
+    ffi::OsString,
     fs::File,
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal, Read, Write},
     path::Path,
     process::ExitCode,
     time::Duration,
 };
 
 /// Why the program ends early, and how it exits then.
+#[derive(Debug)]
 struct Failure {
     code: u8,
     message: String,
 }
 
 impl Failure {
+    /// What was asked for cannot be done.
+    fn new(message: impl Into<String>) -> Self {
+        Self { code: 1, message: message.into() }
+    }
     /// The gossfile, its variables or what it is checked against cannot be used.
     fn config(error: impl ToString) -> Self {
         Self { code: EXIT_CONFIG, message: error.to_string() }
@@ -38,41 +47,60 @@ impl Failure {
 
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { code: 1, message: error.to_string() }
+        Self::new(error.to_string())
     }
+}
+
+/// The standard streams.
+struct Streams<'a> {
+    input: &'a mut (dyn Read + Send),
+    out: &'a mut (dyn Write + Send),
+    err: &'a mut (dyn Write + Send),
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let env = |name: &str| std::env::var_os(name)?.into_string().ok();
-    let outcome = match args::parse(std::env::args_os().skip(1), env) {
-        Ok(args) => run(args).await,
-        Err(message) => Err(Failure { code: 1, message }),
-    };
-    outcome.map_or_else(
-        |failure| {
-            // Nowhere is left to complain to when standard error is gone.
-            let _ = writeln!(io::stderr(), "Error: {}", failure.message);
-            ExitCode::from(failure.code)
-        },
-        ExitCode::from,
-    )
+    // Not locked: what holds a lock may not wait for facts.
+    let (mut input, mut out, mut err) = (io::stdin(), io::stdout(), io::stderr());
+    let streams = Streams { input: &mut input, out: &mut out, err: &mut err };
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    ExitCode::from(goss_check(words, env, streams).await)
 }
 
-async fn run(args: Args) -> Result<u8, Failure> {
-    // Not locked: what holds the lock may not wait for facts.
-    let mut out = io::stdout();
+/// The whole program: does what the words say, and gives the exit code.
+async fn goss_check(
+    words: impl IntoIterator<Item = impl Into<OsString>> + Send,
+    env: impl Fn(&str) -> Option<String> + Send,
+    mut streams: Streams<'_>,
+) -> u8 {
+    let outcome = match args::parse(words, env) {
+        Ok(args) => run(args, &mut streams).await,
+        Err(message) => Err(Failure::new(message)),
+    };
+    outcome.unwrap_or_else(|failure| {
+        // Nowhere is left to complain to when standard error is gone.
+        let _ = writeln!(streams.err, "Error: {}", failure.message);
+        failure.code
+    })
+}
+
+async fn run(args: Args, streams: &mut Streams<'_>) -> Result<u8, Failure> {
     match &args.command {
-        Command::Help => out.write_all(args::HELP.as_bytes())?,
-        Command::Version => writeln!(out, "goss-check {}", env!("CARGO_PKG_VERSION"))?,
-        Command::Validate(options) => return validate(&args, options).await,
-        Command::Render { debug } => suite::render(&args, *debug, &mut out)?,
-        Command::Add { kind, keys, exclude } => record::add(&args, kind, keys, exclude, &mut out).await?,
-        Command::AutoAdd { keys } => record::autoadd(&args, keys, &mut out).await?,
-        Command::Snapshot => gather(&args, &suite::load(&args)?).await?.save(&mut out)?,
+        Command::Help => streams.out.write_all(args::HELP.as_bytes())?,
+        Command::Version => writeln!(streams.out, "goss-check {}", env!("CARGO_PKG_VERSION"))?,
+        Command::Validate(options) => return validate(&args, options, streams).await,
+        Command::Render { debug } => suite::render(&args, *debug, streams)?,
+        Command::Add { kind, keys, .. } if kind == "goss" => record::include(&args, keys, streams)?,
+        Command::Add { kind, keys, settings } => record::add(&args, kind, keys, settings, streams).await?,
+        Command::AutoAdd { keys } => record::autoadd(&args, keys, streams).await?,
+        Command::Snapshot => {
+            let suite = suite::load(&args, streams)?;
+            gather(&args, &suite).await?.save(&mut *streams.out)?;
+        }
         Command::Diff { before, after } => {
             let drifts = drift::diff(&snapshot(before)?, &snapshot(after)?);
-            drifts.iter().try_for_each(|drift| writeln!(out, "{drift}"))?;
+            drifts.iter().try_for_each(|drift| writeln!(streams.out, "{drift}"))?;
             return Ok(u8::from(!drifts.is_empty()));
         }
     }
@@ -87,8 +115,10 @@ fn snapshot(path: &Path) -> Result<Facts, Failure> {
 /// What finds facts out, by what is looked at.
 fn gatherer(args: &Args) -> Result<Box<dyn Gather>, Failure> {
     let mut options = Options::default();
-    // As goss does, one that is not known is looked for.
-    options.package_manager = args.package.as_deref().and_then(|name| name.parse().ok());
+    options.package_manager = args.package_manager();
+    if let Command::Validate(Validate { max_concurrent: Some(most), .. }) = &args.command {
+        options.max_concurrent = *most;
+    }
     Ok(match &args.target {
         Target::Here => Box::new(LiveGatherer::new(options)),
         Target::Root(root) => Box::new(RootfsGatherer::new(root, options)),
@@ -100,8 +130,8 @@ async fn gather(args: &Args, suite: &Suite) -> Result<Facts, Failure> {
     Ok(gatherer(args)?.gather(&Wanted::of(suite)).await?)
 }
 
-async fn validate(args: &Args, validate: &Validate) -> Result<u8, Failure> {
-    let suite = suite::load(args)?;
+async fn validate(args: &Args, validate: &Validate, streams: &mut Streams<'_>) -> Result<u8, Failure> {
+    let suite = suite::load(args, streams)?;
     if suite.is_empty() {
         return Err(Failure::config(format!("found 0 tests, source: {}", args.gossfile)));
     }
@@ -111,7 +141,8 @@ async fn validate(args: &Args, validate: &Validate) -> Result<u8, Failure> {
     options.color = validate.color.unwrap_or_else(terminal_takes_color);
     let mut code = 0;
     let show = |attempt: &Attempt| -> CoreResult<()> {
-        code = show(attempt, validate, &options).map_err(|e| image_core::Error::io("write", "standard output", e))?;
+        let shown = show(attempt, validate, &options, streams.out);
+        code = shown.map_err(|e| image_core::Error::io("write", "standard output", e))?;
         Ok(())
     };
     let policy = RetryPolicy::within(validate.retry_timeout).sleep(validate.sleep);
@@ -123,14 +154,13 @@ async fn validate(args: &Args, validate: &Validate) -> Result<u8, Failure> {
     Ok(code)
 }
 
-fn show(attempt: &Attempt, validate: &Validate, options: &report::Options) -> io::Result<u8> {
-    let mut out = io::stdout().lock();
+fn show(attempt: &Attempt, validate: &Validate, options: &report::Options, out: &mut dyn Write) -> io::Result<u8> {
     if attempt.number > 1 {
         writeln!(out, "Attempt #{}:", attempt.number)?;
     }
     let started =
         Timestamp::from_millis(Timestamp::from_system_clock().as_millis().saturating_sub(millis(attempt.took)));
-    let code = report::write(validate.format, &Run::new(&attempt.outcomes, started, attempt.took), options, &mut out)?;
+    let code = report::write(validate.format, &Run::new(&attempt.outcomes, started, attempt.took), options, out)?;
     if !attempt.last {
         let (seconds, timeout) = (attempt.elapsed.as_secs_f64(), validate.retry_timeout);
         writeln!(out, "Retrying in {:?} (elapsed/timeout time: {seconds:.3}s/{timeout:?})\n\n", validate.sleep)?;

@@ -158,12 +158,6 @@ impl Clients {
         Ok(aws_sdk_ssm::Client::new(&self.0.config(place).await?))
     }
 
-    /// For calls that create; see [`ec2_once`](Self::ec2_once).
-    #[cfg(feature = "ssm")]
-    pub(crate) async fn ssm_once(&self, place: &Place) -> Result<aws_sdk_ssm::Client> {
-        Ok(aws_sdk_ssm::Client::new(&once(&self.0.config(place).await?)))
-    }
-
     /// For calls of the EBS direct APIs that read.
     #[cfg(feature = "ebs-direct")]
     pub(crate) async fn ebs(&self, place: &Place) -> Result<aws_sdk_ebs::Client> {

@@ -1,4 +1,4 @@
-//! Golden images on AWS: built on an instance that only Systems Manager reaches, or imported without an instance.
+//! Golden images on AWS, built on instances that nothing reaches from outside.
 //!
 //! Whoever embeds this owns the credentials: every client comes from a [`ClientProvider`], which is asked for an account
 //! and a region each time, so that role sessions outlive long runs and a recovery can rebuild them. [`FromEnv`] is the

@@ -44,7 +44,6 @@ impl Request {
 pub(crate) struct Call {
     /// The request id that the reply and the log have.
     pub(crate) id: String,
-    pub(crate) service: &'static str,
     pub(crate) region: String,
     pub(crate) identity: Identity,
     pub(crate) action: String,

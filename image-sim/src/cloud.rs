@@ -199,15 +199,8 @@ impl Cloud {
                 return Err(throttled(protocol));
             }
         }
-        let call = Call {
-            id: id.to_owned(),
-            service: target.service.name(),
-            region: target.region.clone(),
-            identity,
-            action,
-            now: self.now(),
-            request,
-        };
+        let call =
+            Call { id: id.to_owned(), region: target.region.clone(), identity, action, now: self.now(), request };
         let result = target.service.handle(self, &call).await;
         match fault {
             Some(Effect::ReplyLost) => {

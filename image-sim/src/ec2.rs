@@ -11,6 +11,7 @@ mod instance;
 mod instance_type;
 mod key_pair;
 mod launch_template;
+mod managed;
 mod network;
 mod region;
 mod settings;

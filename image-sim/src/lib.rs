@@ -1,7 +1,7 @@
 //! A simulated cloud that real SDK clients talk to over loopback HTTP.
 //!
 //! It is for testing image pipelines against what clouds really do: states that take time, replies that get lost,
-//! eventual consistency, idempotency tokens, throttling, missing capacity. Nothing runs in the background: a state is
+//! eventual consistency, idempotency tokens, throttling, missing capacity. No state changes in the background: it is
 //! derived from when it began and a [`Clock`], which a test may move by hand.
 //!
 //! Signatures are verified, so a client needs a known access key; unknown parameters are refused instead of dropped;
@@ -9,9 +9,8 @@
 //! nothing leaks.
 //!
 //! What an instance *is* stands behind [`Bodies`]: by default nothing runs, and content merely goes from image to volume
-//! to snapshot.
-
-#![expect(dead_code, reason = "services that come next use the rest of the frame")]
+//! to snapshot. With the feature `sandbox` there is `Sandboxes`: the commands that Systems Manager is sent really run, in
+//! namespaces of this machine, and an image that is captured has what they wrote.
 
 mod admin;
 pub mod body;
@@ -27,10 +26,13 @@ mod fault;
 mod identity;
 mod log;
 mod query;
+#[cfg(feature = "sandbox")]
+mod sandboxes;
 mod server;
 mod service;
 mod signature;
 mod simulator;
+mod ssm;
 mod sts;
 mod tokens;
 mod world;
@@ -42,6 +44,8 @@ pub use consistency::EventualConsistency;
 pub use ec2::SeedImage;
 pub use fault::{Effect, Rule};
 pub use log::CallRecord;
+#[cfg(feature = "sandbox")]
+pub use sandboxes::Sandboxes;
 pub use simulator::{Builder, DEFAULT_ACCOUNT, DEFAULT_REGIONS, Simulator};
 pub use world::ResourceState;
 

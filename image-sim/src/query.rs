@@ -110,8 +110,13 @@ impl<'a> Params<'a> {
         Self { node: self.child(name), path: self.full(name) }
     }
 
-    /// A text, where sent. An empty text counts as sent.
+    /// A text, where sent. An empty one counts as absent, because clients send `KmsKeyId=` for "no key".
     pub(crate) fn text(&self, name: &str) -> Option<String> {
+        self.maybe_empty(name).filter(|value| !value.is_empty())
+    }
+
+    /// A text, where sent, for what has a meaning when it is empty: the value of a tag, `NoDevice`.
+    pub(crate) fn maybe_empty(&self, name: &str) -> Option<String> {
         let node = self.child(name)?;
         node.read.store(true, Ordering::Relaxed);
         node.value.clone()
@@ -119,7 +124,7 @@ impl<'a> Params<'a> {
 
     /// A text that must be sent and not be empty.
     pub(crate) fn required(&self, name: &str) -> Result<String, ApiError> {
-        self.text(name).filter(|value| !value.is_empty()).ok_or_else(|| missing(&self.full(name)))
+        self.text(name).ok_or_else(|| missing(&self.full(name)))
     }
 
     /// A number, or whatever else is read from text.
@@ -224,6 +229,16 @@ mod tests {
     #[test]
     fn members_are_lists_too() {
         assert_eq!(form("Tags.member.1=a&Tags.member.2=b").params().texts("Tags").unwrap(), ["a", "b"]);
+    }
+
+    #[test]
+    fn an_empty_text_is_absent_unless_it_means_something() {
+        let form = form("KmsKeyId=&NoDevice=&Encrypted=&Size=");
+        let params = form.params();
+        assert_eq!((params.text("KmsKeyId"), params.bool("Encrypted").unwrap()), (None, None));
+        assert_eq!(params.parse::<u32>("Size").unwrap(), None);
+        assert_eq!(params.maybe_empty("NoDevice").as_deref(), Some(""));
+        form.finish().unwrap();
     }
 
     #[test]

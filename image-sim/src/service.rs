@@ -12,6 +12,7 @@ use crate::cloud::Cloud;
 use crate::ebs::Ebs;
 use crate::ec2::Ec2;
 use crate::error::{ApiError, Protocol};
+use crate::ssm::Ssm;
 use crate::sts::Sts;
 use crate::world::{ResourceState, World};
 
@@ -69,5 +70,5 @@ pub(crate) trait Service: Debug + Send + Sync {
 
 /// Every service there is.
 pub(crate) fn all() -> Vec<Box<dyn Service>> {
-    vec![Box::new(Ec2), Box::new(Ebs), Box::new(Sts)]
+    vec![Box::new(Ec2), Box::new(Ebs), Box::new(Ssm), Box::new(Sts)]
 }

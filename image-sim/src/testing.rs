@@ -53,12 +53,6 @@ impl Rig {
         Self { simulator: builder.start().await.unwrap(), key: "test".to_owned(), region: "us-east-1".to_owned() }
     }
 
-    /// The same simulator in another region.
-    pub(crate) fn region(mut self, name: &str) -> Self {
-        self.region = name.to_owned();
-        self
-    }
-
     /// Calls EC2 as a key, in a region.
     pub(crate) async fn call_as(&self, key: &str, region: &str, action: &str, parameters: &[(&str, &str)]) -> Answer {
         let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();

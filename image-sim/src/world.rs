@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::consistency::Unsettled;
 use crate::ebs;
 use crate::ec2::{self, SeedImage};
+use crate::ssm;
 use crate::tokens::Tokens;
 
 /// An account in a region.
@@ -29,6 +30,7 @@ impl Place {
 pub(crate) struct Region {
     pub(crate) ebs: ebs::State,
     pub(crate) ec2: ec2::State,
+    pub(crate) ssm: ssm::State,
     pub(crate) tokens: Tokens,
     pub(crate) unsettled: Unsettled,
 }
@@ -70,6 +72,14 @@ impl World {
     /// Every account's part of a region, for what is shared between accounts.
     pub(crate) fn in_region<'a>(&'a self, region: &'a str) -> impl Iterator<Item = (&'a Place, &'a Region)> {
         self.regions.iter().filter(move |(place, _)| place.region == region)
+    }
+
+    /// Whether there is an available image that an account may use.
+    pub(crate) fn image_visible(&self, place: &Place, id: &str, now: Timestamp) -> bool {
+        self.in_region(&place.region).any(|(owner, region)| {
+            let image = region.ec2.images.get(id).filter(|image| image.state(&region.ec2, now) == "available");
+            image.is_some_and(|image| owner.account == place.account || image.permission.allows(&place.account))
+        })
     }
 
     /// Every place that was used.

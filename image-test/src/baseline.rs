@@ -5,6 +5,7 @@ use crate::{
     Compat, Fact, Facts, HttpRequest, Kind, Matcher, Resource, Retry, Suite, Target, Text, Value,
     evaluate::listeners,
     facts::CommandResult,
+    wildcard::{Dialect, Pattern},
 };
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -21,10 +22,11 @@ pub struct Baseline {
 /// Expects of a system what was found there, as goss's `add` does.
 ///
 /// Contents, digests, sizes and the use of mounts are left out, as goss leaves them, because they change. `exclude` are
-/// names of attributes that are left out too, with `*` and `?` for any characters. `compat` is whose semantics the suite is
+/// names of attributes that are left out too, or patterns of them: `*`, `?`, `[a-c]`. `compat` is whose semantics the suite is
 /// meant for: whether a port is one that listens differs.
 pub fn suite_from_facts(facts: &Facts, exclude: &[&str], compat: Compat) -> Baseline {
-    let mut adder = Adder { exclude, baseline: Baseline::default() };
+    let exclude: Vec<_> = exclude.iter().filter_map(|pattern| Pattern::parse(pattern, Dialect::Go).ok()).collect();
+    let mut adder = Adder { exclude: &exclude, baseline: Baseline::default() };
     let ports = facts.ports.keys().filter_map(|port| Some((port.clone(), port.split_once(':')?)));
     let ports = ports.map(|(key, (network, number))| (key, listeners(facts, network, number, compat))).collect();
     adder.known(Kind::Port, &ports, |expect, addresses| {
@@ -105,20 +107,20 @@ impl Extend<Resource> for Suite {
 }
 
 struct Adder<'a> {
-    exclude: &'a [&'a str],
+    exclude: &'a [Pattern],
     baseline: Baseline,
 }
 
 /// What one resource comes to expect.
 struct Expect<'a> {
-    exclude: &'a [&'a str],
+    exclude: &'a [Pattern],
     resource: Resource,
     left_out: &'a mut Vec<String>,
 }
 
 impl Expect<'_> {
     fn set(&mut self, attribute: Attribute, matcher: impl Into<Matcher>) {
-        if !self.exclude.iter().any(|pattern| glob(pattern, attribute.name())) {
+        if !self.exclude.iter().any(|pattern| pattern.matches(attribute.name())) {
             self.resource.expect(attribute, matcher);
         }
     }
@@ -240,20 +242,6 @@ fn lines(text: &Text) -> Matcher {
     let escaped = |line: &str| if line.starts_with(['!', '/']) { format!(r"\{line}") } else { line.to_owned() };
     let patterns: Vec<String> = lines.map(escaped).collect();
     if patterns.is_empty() { "".into() } else { Matcher::HavePatterns(patterns) }
-}
-
-/// Whether a name is as a pattern says, in which `*` stands for any characters and `?` for one.
-fn glob(pattern: &str, name: &str) -> bool {
-    let Some(first) = pattern.chars().next() else {
-        return name.is_empty();
-    };
-    let rest = &pattern[first.len_utf8()..];
-    match (first, name.chars().next()) {
-        ('*', None) => glob(rest, name),
-        ('*', Some(next)) => glob(rest, name) || glob(pattern, &name[next.len_utf8()..]),
-        (_, None) => false,
-        (first, Some(next)) => (first == '?' || first == next) && glob(rest, &name[next.len_utf8()..]),
-    }
 }
 
 #[cfg(test)]

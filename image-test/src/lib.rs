@@ -8,6 +8,8 @@ mod compat;
 pub mod drift;
 mod evaluate;
 pub mod facts;
+#[cfg(test)]
+mod fuzz;
 pub mod gather;
 mod gatherer;
 pub mod gossfile;
@@ -22,6 +24,7 @@ pub mod suite;
 pub mod template;
 mod validator;
 mod value;
+mod wildcard;
 mod yaml;
 
 pub use compat::Compat;

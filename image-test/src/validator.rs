@@ -1,7 +1,7 @@
 //! A suite as a stage of a pipeline.
 
 use crate::{
-    Compat, Outcome, Suite, Wanted, evaluate,
+    Compat, HttpRequest, Outcome, Suite, Target, Wanted, evaluate,
     gather::Options,
     gatherer::{MachineGatherer, RootfsGatherer},
     probe::ProbeOptions,
@@ -21,6 +21,10 @@ const INTERVAL: Duration = Duration::from_secs(1);
 ///
 /// Facts are asked for together, so that a suite takes few commands however long it is. What only a running system has does
 /// not apply to a root file system, and what services do not to a machine without an init system.
+///
+/// The fingerprint is of what is expected, less what could be guessed from it: passwords, the headers `Authorization`,
+/// `Proxy-Authorization` and `Cookie`, and what stands before the `@` of a URL. A layer is not checked again for another
+/// password.
 #[derive(Clone, Debug)]
 pub struct GossValidator {
     name: String,
@@ -118,6 +122,36 @@ impl GossValidator {
     }
 }
 
+/// The suite without what a request proves itself with. All else in a suite can be known to whoever sees its fingerprint,
+/// who could then try passwords until one fits.
+fn without_secrets(suite: &Suite) -> Suite {
+    let mut bare = Suite::new();
+    for resource in suite.resources() {
+        let mut resource = resource.clone();
+        if let Target::Http(request) = &mut resource.target {
+            request.password = None;
+            request.headers.iter_mut().for_each(strip_credentials);
+            [Some(&mut request.url), request.proxy.as_mut()].into_iter().flatten().for_each(strip_userinfo);
+        }
+        bare.insert(resource);
+    }
+    bare
+}
+
+fn strip_credentials(header: &mut String) {
+    if let Some(colon) = header.find(':').filter(|_| HttpRequest::is_credential(header)) {
+        header.truncate(colon);
+    }
+}
+
+fn strip_userinfo(url: &mut String) {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let end = url.get(start..).and_then(|rest| rest.find(['/', '?', '#'])).map_or(url.len(), |at| start + at);
+    if let Some(at) = url.get(start..end).and_then(|authority| authority.rfind('@')) {
+        url.replace_range(start..start + at, "");
+    }
+}
+
 /// What a try fell short of, in one line.
 fn waiting_for(outcomes: &[Outcome]) -> String {
     let failed = |outcome: &&Outcome| matches!(outcome.verdict(), Verdict::Fail | Verdict::Unknown);
@@ -136,7 +170,8 @@ impl Validator for GossValidator {
     }
     async fn fingerprint(&self, _cx: &Context) -> Result<Option<Fingerprint>> {
         self.check_settings()?;
-        let content = (self.suite.to_yaml(), self.compat, self.booted_only, env!("CARGO_PKG_VERSION"));
+        let content =
+            (without_secrets(&self.suite).to_yaml(), self.compat, self.booted_only, env!("CARGO_PKG_VERSION"));
         Fingerprint::of("goss validator", &content).map(Some)
     }
     async fn validate(&self, cx: &Context, subject: Subject<'_>) -> Result<Report> {

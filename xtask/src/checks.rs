@@ -29,7 +29,7 @@ pub(crate) fn all(args: &[OsString]) -> Result<(), Failure> {
             "clippy",
             "--workspace",
             "--features",
-            "examples/network",
+            "examples/network,image-sim/sandbox",
             "--all-targets",
             "--",
             "-D",

@@ -11,9 +11,10 @@ pub(crate) fn all(args: &[OsString]) -> Result<(), Failure> {
         eprintln!("xtask: going on without; tests that need what is missing say SKIPPED");
     }
     let mut sum = Sum::default();
-    let tests = run::cargo(["test", "--workspace", "--features", "examples/network", "--no-fail-fast"])
-        .env("PATH", peers::path())
-        .args(args);
+    let tests =
+        run::cargo(["test", "--workspace", "--features", "examples/network,image-sim/sandbox", "--no-fail-fast"])
+            .env("PATH", peers::path())
+            .args(args);
     let status = tests.watched(|line| sum.see(line))?;
     if provided.is_err() {
         eprintln!("xtask: tests were skipped, because tools are missing: see the first lines");

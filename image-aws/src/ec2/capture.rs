@@ -4,9 +4,10 @@ use super::{
     AmiBuilder,
     ami::{self, Ami, Hardware},
     client::Region,
-    create::again,
+    create::{adopt, again},
     kind::Ec2Kind,
     launch::{Build, nameless},
+    list::{self, Which},
     request,
     state::{self, LastSeen},
 };
@@ -67,15 +68,16 @@ impl AmiBuilder {
             tags.extend(tag::of(&create));
             let name = request::image_name(&name, layer.as_deref(), &create.token);
             let input = request::image(&instance, &name, &description, stopped, &builder.tags(tags));
-            let client = at.client_once().await?;
+            let client = at.client_once().await.map_err(CreateError::Rejected)?;
             let operation = "ec2:CreateImage";
             match again(operation, &at.place, || input.clone().send_with(&client)).await {
                 Ok(made) => made.image_id().map(Created::new).ok_or_else(|| nameless(operation)),
-                // The first reply was lost, and the second one says that its name, which is ours alone, is taken.
                 Err(CreateError::Unclear(e)) if e.kind() == ErrorKind::AlreadyExists => {
-                    let found = builder.images_of(&at, &create.token).await?;
-                    let id = found.first().and_then(|image| image.image_id());
-                    id.map(Created::new).ok_or(CreateError::Unclear(e))
+                    let first = || async {
+                        let found = list::images(&at, Which::Token(&create.token)).await?;
+                        Ok(found.into_iter().next().and_then(|image| image.image_id))
+                    };
+                    adopt(e, first).await
                 }
                 Err(e) => Err(e),
             }

@@ -143,16 +143,22 @@ impl AmiBuilder {
         Ok(())
     }
 
+    /// No volume can be smaller than the snapshot that it is made of.
     fn check_sizes(&self, ami: &Ami) -> Result<()> {
-        let least = ami.volumes.get(&ami.root_device).map_or(0, |volume| volume.gib);
-        match self.settings.root.size().filter(|size| *size < least) {
-            Some(size) => Err(Error::invalid(
-                "root_volume size",
-                size,
-                format!("{least} GiB, which image {} has, and more", ami.id),
-            )),
-            None => Ok(()),
+        if self.settings.volumes.contains_key(&ami.root_device) {
+            let accepted = format!("another device: this is the root of image {}, which root_volume sets", ami.id);
+            return Err(Error::invalid("data_volume", &ami.root_device, accepted));
         }
+        let data =
+            self.settings.volumes.iter().map(|(device, volume)| (format!("data_volume {device}"), device, volume));
+        for (field, device, volume) in data.chain([("root_volume".into(), &ami.root_device, &self.settings.root)]) {
+            let least = ami.volumes.get(device).map_or(0, |volume| volume.gib);
+            if let Some(size) = volume.size().filter(|size| *size < least) {
+                let accepted = format!("{least} GiB, which image {} has, and more", ami.id);
+                return Err(Error::invalid(&format!("{field} size"), size, accepted));
+            }
+        }
+        Ok(())
     }
 
     /// Asks EC2 whether it would do what a launch needs, without doing it. The group of the instance does not exist yet, so

@@ -3,7 +3,7 @@
 use crate::{Place, error::create_error};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use image_core::CreateError;
+use image_core::{CreateError, Created, Error, Result};
 use std::{error::Error as StdError, time::Duration};
 use tokio::time::sleep;
 
@@ -11,6 +11,9 @@ use tokio::time::sleep;
 const ATTEMPTS: u32 = 5;
 /// Before the second attempt; it doubles with each one.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How often what a lost call made is looked for, and how long to wait between.
+const ADOPT_LOOKS: u32 = 20;
+const ADOPT_PAUSE: Duration = Duration::from_secs(2);
 /// Something that was made a moment ago and that not every part of EC2 knows of yet.
 const NOT_YET_VISIBLE: [&str; 4] = [
     "InvalidGroup.NotFound",
@@ -50,6 +53,25 @@ where
         sleep(pause(attempt)).await;
         attempt += 1;
     }
+}
+
+/// What a repeated call meets when it is refused because the name, which is ours alone, is taken: what the first call made,
+/// whose reply was lost. Reads lag behind it.
+///
+/// # Errors
+/// The refusal as an unclear end, when nothing of that token comes to be seen.
+pub(crate) async fn adopt<F, Fut>(refusal: Error, look: F) -> Result<Created, CreateError>
+where
+    F: Fn() -> Fut + Send,
+    Fut: Future<Output = Result<Option<String>>> + Send,
+{
+    for _ in 0..ADOPT_LOOKS {
+        if let Some(id) = look().await? {
+            return Ok(Created::new(id));
+        }
+        sleep(ADOPT_PAUSE).await;
+    }
+    Err(CreateError::Unclear(refusal))
 }
 
 /// Half of the pause is random, so that calls that were turned away together do not come back together.

@@ -8,7 +8,7 @@ use super::{
     state::state,
 };
 use crate::{Place, tag};
-use aws_sdk_ec2::types::{Image, InstanceStateName, Tag, VolumeState};
+use aws_sdk_ec2::types::{InstanceStateName, Tag, VolumeState};
 use image_core::{Found, Query, Resource, Result};
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -16,17 +16,6 @@ impl AmiBuilder {
     /// The region that a resource is in, of the builder's account.
     pub(super) fn region_of(&self, resource: &Resource) -> Result<Arc<Region>> {
         Ok(self.ec2.region(&Place::new(&self.place.account, &resource.location)?))
-    }
-
-    /// Ids and tags of the security groups of a create.
-    pub(super) async fn groups_of(&self, region: &Region, token: &str) -> Result<Vec<(String, Vec<Tag>)>> {
-        let groups = list::security_groups(region, Which::Token(token)).await?;
-        Ok(groups.into_iter().filter_map(|group| Some((group.group_id?, group.tags.unwrap_or_default()))).collect())
-    }
-
-    /// The images of a create.
-    pub(super) async fn images_of(&self, region: &Region, token: &str) -> Result<Vec<Image>> {
-        list::images(region, Which::Token(token)).await
     }
 
     pub(super) async fn find_tagged(&self, query: &Query) -> Result<Vec<Found>> {

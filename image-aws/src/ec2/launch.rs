@@ -4,8 +4,9 @@ use super::{
     AmiBuilder,
     ami::Ami,
     client::Region,
-    create::again,
+    create::{adopt, again},
     kind::{Ec2Kind, OWNER},
+    list::{self, Which},
     request::{InstanceRequest, Purpose, instance_tags, security_group},
     settings::{Candidate, Market},
     state,
@@ -96,7 +97,7 @@ impl AmiBuilder {
         let call = move |create: CreateRequest| async move {
             let tags = builder.tags(tag::of(&create));
             let input = input.client_token(&create.token).set_tag_specifications(Some(instance_tags(&market, &tags)));
-            let client = at.client_once().await?;
+            let client = at.client_once().await.map_err(CreateError::Rejected)?;
             let made = again("ec2:RunInstances", &at.place, || input.clone().send_with(&client)).await?;
             let id = made.instances().first().and_then(|instance| instance.instance_id());
             id.map(Created::new).ok_or_else(|| nameless("ec2:RunInstances"))
@@ -121,15 +122,17 @@ impl AmiBuilder {
         let (builder, at, vpc) = (self.clone(), Arc::clone(region), vpc.to_owned());
         let call = move |create: CreateRequest| async move {
             let input = security_group(&vpc, &create.token, &builder.tags(tag::of(&create)));
-            let client = at.client_once().await?;
+            let client = at.client_once().await.map_err(CreateError::Rejected)?;
             let operation = "ec2:CreateSecurityGroup";
             let made = again(operation, &at.place, || input.clone().send_with(&client)).await;
             match made {
                 Ok(made) => made.group_id().map(Created::new).ok_or_else(|| nameless(operation)),
-                // The first reply was lost, and the second one says that its name, which is ours alone, is taken.
                 Err(CreateError::Unclear(e)) if e.kind() == ErrorKind::AlreadyExists => {
-                    let found = builder.groups_of(&at, &create.token).await?;
-                    found.into_iter().next().map(|(id, _)| Created::new(id)).ok_or(CreateError::Unclear(e))
+                    let first = || async {
+                        let found = list::security_groups(&at, Which::Token(&create.token)).await?;
+                        Ok(found.into_iter().next().and_then(|group| group.group_id))
+                    };
+                    adopt(e, first).await
                 }
                 Err(e) => Err(e),
             }

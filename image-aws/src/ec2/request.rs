@@ -18,7 +18,7 @@ use aws_sdk_ec2::{
     },
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What an instance is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -72,28 +72,23 @@ impl InstanceRequest<'_> {
     /// Every volume is named, because one that is not is what the image says of it, and may outlive the instance.
     fn volumes(&self) -> Vec<BlockDeviceMapping> {
         let Self { settings, ami, purpose, .. } = self;
-        let base = || EbsBlockDevice::builder().delete_on_termination(true);
         let build = *purpose == Purpose::Build;
-        let mut all = BTreeMap::new();
-        for device in ami.volumes.keys() {
-            let mut ebs = base();
+        let added = settings.volumes.keys().filter(|_| build);
+        let devices: BTreeSet<&String> = ami.volumes.keys().chain(added).collect();
+        let mapping = |device: &String| {
+            let snapshot = ami.volumes.get(device).and_then(|volume| volume.snapshot.clone());
+            let mut ebs = EbsBlockDevice::builder().delete_on_termination(true).set_snapshot_id(snapshot);
             if build {
+                let root = (*device == ami.root_device).then_some(&settings.root);
                 ebs = encrypted(ebs, &settings.encryption);
-                if *device == ami.root_device {
-                    ebs = settings.root.apply(ebs);
+                let volume = settings.volumes.get(device).or(root);
+                if let Some(volume) = volume {
+                    ebs = volume.apply(ebs);
                 }
             }
-            all.insert(device.clone(), ebs);
-        }
-        if build {
-            for (device, volume) in &settings.volumes {
-                all.insert(device.clone(), volume.apply(encrypted(base(), &settings.encryption)));
-            }
-        }
-        let mapping = |(device, ebs): (String, EbsBlockDeviceBuilder)| {
             BlockDeviceMapping::builder().device_name(device).ebs(ebs.build()).build()
         };
-        all.into_iter().map(mapping).collect()
+        devices.into_iter().map(mapping).collect()
     }
 }
 

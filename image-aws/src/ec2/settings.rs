@@ -265,7 +265,8 @@ impl AmiBuilder {
         self.settings.root = volume;
         self
     }
-    /// Adds an empty volume, which becomes part of the image. Where the source image has the device, it is replaced.
+    /// Adds an empty volume, which becomes part of the image. Where the image that is built upon has the device, its
+    /// content stays, and the volume is of this size.
     #[must_use]
     pub fn data_volume(mut self, device: impl Into<String>, volume: Volume) -> Self {
         self.settings.volumes.insert(device.into(), volume);

@@ -41,8 +41,8 @@ impl AmiSource {
         self
     }
     /// The image whose id is in a parameter of Systems Manager, by its name or ARN, for example
-    /// `/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64`.
-    #[cfg(feature = "ssm")]
+    /// `/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64`. Without the
+    /// feature `ssm` it is refused.
     pub fn parameter(name: impl Into<String>) -> Self {
         Self(By::Parameter(name.into()))
     }

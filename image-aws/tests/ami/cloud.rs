@@ -1,5 +1,6 @@
 //! A region or two of EC2 in memory: states take their time, reads lag behind, replies get lost.
 
+use crate::shown::{passes, show, tags_for};
 use crate::wire::{Params, Refusal, element, items, list, refuse, text};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,14 +14,14 @@ pub(crate) const REGION: &str = "us-west-2";
 pub(crate) const BASE_IMAGE: &str = "ami-00000000000000001";
 pub(crate) const SUBNETS: [&str; 2] = ["subnet-0000000000000000a", "subnet-0000000000000000b"];
 
-/// Reads do not show what is younger.
+/// Reads do not show what is younger. All times are short, because every look costs the test real time.
 const LAG: Duration = Duration::from_secs(2);
-const STARTS: Duration = Duration::from_secs(15);
-const STOPS: Duration = Duration::from_secs(30);
-const ENDS: Duration = Duration::from_secs(25);
+const STARTS: Duration = Duration::from_secs(3);
+const STOPS: Duration = Duration::from_secs(3);
+const ENDS: Duration = Duration::from_secs(3);
 /// A terminated instance is shown for so long.
 const LINGERS: Duration = Duration::from_secs(3600);
-const CAPTURES: Duration = Duration::from_secs(60);
+pub(crate) const CAPTURES: Duration = Duration::from_secs(4);
 /// Small, so that there is more than one page.
 const PAGE: usize = 2;
 
@@ -438,72 +439,4 @@ impl World {
         let more = all.len() > from.saturating_add(page);
         Ok(element(set, shown) + &if more { text("nextToken", (from + page).to_string()) } else { String::new() })
     }
-}
-
-fn passes(id: &str, thing: &Thing, params: &Params) -> bool {
-    items(params, "Filter").iter().all(|filter| {
-        let values = list(filter, "Value");
-        let is = |value: &str| values.iter().any(|wanted| wanted == value);
-        match filter["Name"].as_str() {
-            "tag-key" => thing.tags.keys().any(|key| is(key)),
-            "state" => is(thing.state()),
-            "name" => is(thing.fact("name")),
-            name if name.starts_with("tag:") => thing.tags.get(&name[4..]).is_some_and(|value| is(value)),
-            name if name.ends_with("-id") => is(id),
-            other => panic!("filter {other} is not known"),
-        }
-    })
-}
-
-fn show(id: &str, thing: &Thing, state: &str) -> String {
-    let tag = |(key, value): (&String, &String)| element("item", text("key", key) + &text("value", value));
-    let tags = element("tagSet", thing.tags.iter().map(tag).collect::<String>());
-    let item = match thing.kind {
-        "instance" => {
-            let instance = text("instanceId", id) + &element("instanceState", text("name", state)) + &tags;
-            element("instancesSet", element("item", instance))
-        }
-        "security-group" => text("groupId", id) + &tags,
-        "snapshot" => {
-            let percent = thing.born.elapsed().as_secs() * 100 / CAPTURES.as_secs();
-            text("snapshotId", id)
-                + &text("status", state)
-                + &text("progress", format!("{}%", percent.min(100)))
-                + &tags
-        }
-        "volume" => text("volumeId", id) + &text("status", state) + &tags,
-        _ => show_image(id, thing) + &tags,
-    };
-    element("item", item)
-}
-
-fn show_image(id: &str, thing: &Thing) -> String {
-    let volume = |(key, snapshot): (&String, &String)| {
-        let device = key.strip_prefix("Volume.")?;
-        let ebs = element("ebs", text("snapshotId", snapshot) + &text("volumeSize", "8"));
-        Some(element("item", text("deviceName", device) + &ebs))
-    };
-    let reason = element("stateReason", text("code", "Client.InternalError") + &text("message", "the key is disabled"));
-    [
-        text("imageId", id),
-        text("imageState", thing.state()),
-        text("imageOwnerId", thing.fact("OwnerId")),
-        text("name", thing.fact("name")),
-        text("creationDate", thing.fact("created")),
-        text("architecture", "x86_64"),
-        text("rootDeviceType", "ebs"),
-        text("rootDeviceName", "/dev/xvda"),
-        text("enaSupport", "true"),
-        text("bootMode", thing.fact("BootMode")),
-        text("tpmSupport", thing.fact("Tpm")),
-        if thing.fact("Imds").is_empty() { String::new() } else { text("imdsSupport", thing.fact("Imds")) },
-        if thing.state() == "failed" { reason } else { String::new() },
-        element("blockDeviceMapping", thing.facts.iter().filter_map(volume).collect::<String>()),
-    ]
-    .concat()
-}
-
-fn tags_for(params: &Params, kind: &str) -> BTreeMap<String, String> {
-    let wanted = items(params, "TagSpecification").into_iter().filter(|one| one["ResourceType"] == kind);
-    wanted.flat_map(|one| items(&one, "Tag")).map(|tag| (tag["Key"].clone(), tag["Value"].clone())).collect()
 }

@@ -5,6 +5,7 @@ use crate::{
     rig::{Scripted, builder, pipeline, place, source},
     wire::{InMemory, Params, Refusal, show},
 };
+use base64::Engine as _;
 use image_aws::{
     ec2::{AmiBuilder, Ec2},
     tag,
@@ -16,13 +17,12 @@ use image_core::{
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-async fn context() -> (Context, MemoryStore) {
-    let store = MemoryStore::default();
-    (Context::builder(store.clone()).run_id("run-1").open().await.unwrap(), store)
+async fn context() -> Context {
+    Context::builder(MemoryStore::default()).open().await.unwrap()
 }
 
 async fn run(builder: AmiBuilder) -> Result<Outcome, RunError> {
-    let (cx, _) = context().await;
+    let cx = context().await;
     pipeline(builder).run(&cx).await
 }
 
@@ -40,7 +40,8 @@ fn assert_two_images(cloud: &Cloud, moment: &str) {
 #[tokio::test(start_paused = true)]
 async fn a_build_asks_for_what_its_settings_say() {
     let cloud = Cloud::new(ACCOUNT);
-    let outcome = run(builder(&cloud)).await.unwrap();
+    let cx = Context::builder(MemoryStore::default()).run_id("run-1").open().await.unwrap();
+    let outcome = pipeline(builder(&cloud)).run(&cx).await.unwrap();
     assert_eq!(outcome.images.len(), 1);
     let calls = |action: &str| -> Vec<Params> {
         cloud.calls(action).into_iter().filter(|call| !call.contains_key("DryRun")).collect()
@@ -62,10 +63,17 @@ async fn a_build_asks_for_what_its_settings_say() {
         show(&call)
     };
     insta::assert_snapshot!("run_instances", clean(&calls("RunInstances")[0]));
+    insta::assert_snapshot!("run_instances_of_the_next_layer", clean(&calls("RunInstances")[1]));
     insta::assert_snapshot!("run_instances_to_test", clean(&calls("RunInstances")[2]));
     insta::assert_snapshot!("create_security_group", clean(&calls("CreateSecurityGroup")[0]));
     insta::assert_snapshot!("create_image_of_a_layer", clean(&calls("CreateImage")[0]));
     insta::assert_snapshot!("create_image", clean(&calls("CreateImage")[1]));
+    let user_data = |n: usize| {
+        let bytes = base64::prelude::BASE64_STANDARD.decode(&calls("RunInstances")[n]["UserData"]).unwrap();
+        String::from_utf8(bytes).unwrap()
+    };
+    assert!((0..3).all(|n| user_data(n).contains("shutdown -h now")), "every instance ends itself");
+    assert!(user_data(0).contains("packages: [jq]") && !user_data(2).contains("packages"), "only builds are set up");
     let (image, thing) = cloud.of_kind("image").into_iter().next_back().unwrap();
     assert_eq!((image.as_str(), thing.fact("Imds")), (outcome.images[0].id.as_str(), "v2.0"));
 }
@@ -158,7 +166,7 @@ async fn throttling_slows_a_build_down_and_does_not_end_it() {
         let cloud = Cloud::new(ACCOUNT);
         let times = if action.starts_with("Describe") { 9 } else { 2 };
         cloud.fault(action, 0, throttled());
-        let (cx, _) = context().await;
+        let cx = context().await;
         let running = pipeline(builder(&cloud)).start(&cx);
         // Not the checks, which are asked once each and refused in the ordinary way.
         while cloud.of_kind("instance").is_empty() {
@@ -175,11 +183,13 @@ async fn a_cleanup_that_is_throttled_for_ever_ends_and_a_later_recovery_finishes
     let cloud = Cloud::new(ACCOUNT);
     cloud.fault("CreateImage", 1, Fault::FailImage);
     cloud.fault("TerminateInstances", u32::MAX, throttled());
-    let (cx, store) = context().await;
-    let error = pipeline(builder(&cloud)).run(&cx).await.unwrap_err();
+    let store = MemoryStore::default();
+    let cx = Context::builder(store.clone()).run_id("run-1").unwind_for(Duration::from_secs(60));
+    let error = pipeline(builder(&cloud)).run(&cx.open().await.unwrap()).await.unwrap_err();
     let stuck: Vec<&str> = error.leftovers.stuck.iter().map(|stuck| stuck.resource.kind.name.as_str()).collect();
-    assert!(stuck.contains(&"instance"), "{stuck:?}");
-    drop(cx);
+    assert_eq!(stuck, ["instance", "security-group"]);
+    // The last attempt, which the deadline left behind, ends too; the run's journal is free then.
+    tokio::time::sleep(Duration::from_secs(600)).await;
 
     let healed = cloud.copy();
     healed.clear_faults();
@@ -215,7 +225,7 @@ async fn nothing_is_deleted_that_is_kept_or_not_ours() {
     let resource = kept(&cloud).await;
     let id = resource.id.clone().unwrap();
     let (builder, before) = (builder(&cloud), cloud.live());
-    let (cx, _) = context().await;
+    let cx = context().await;
     assert_eq!(builder.undo(&cx, &resource).await.unwrap_err().kind(), ErrorKind::Conflict);
     let mut foreign = resource.clone();
     foreign.token = "another".into();
@@ -239,7 +249,7 @@ async fn undoing_an_image_takes_its_snapshots_and_may_be_repeated() {
         .collect();
     assert_eq!(ours.len(), 3);
     ours.iter().for_each(|id| cloud.tag(id, tag::STATE, Some("temporary")));
-    let (builder, (cx, _)) = (builder(&cloud), context().await);
+    let (builder, cx) = (builder(&cloud), context().await);
     assert_eq!(builder.undo(&cx, &resource).await.unwrap(), Undone::Gone);
     assert!(ours.iter().all(|id| cloud.thing(id).is_none()));
     assert_eq!(builder.undo(&cx, &resource).await.unwrap(), Undone::Absent);
@@ -256,7 +266,7 @@ async fn all_that_carries_our_tags_is_found_on_however_many_pages() {
         .find(|(_, image)| image.tags.get(tag::STATE).is_some_and(|state| state == "layer"));
     let (layer, _) = layer.unwrap();
     cloud.remove(&layer);
-    let (builder, (cx, _)) = (builder(&cloud), context().await);
+    let (builder, cx) = (builder(&cloud), context().await);
     let query = Query::expired(place().scope(), cx.now().after(Duration::from_secs(400 * 24 * 3600)));
     let found = builder.find(&cx, &query).await.unwrap();
     let kinds: Vec<&str> = found.iter().map(|found| found.resource.kind.name.as_str()).collect();
@@ -280,7 +290,7 @@ async fn many_builds_wait_by_one_call_a_second() {
             let builder = builder.candidate("m7i.large", SUBNETS[0]);
             let build = Pipeline::new(format!("web-{n}")).builder(builder).layer(Layer::new("base"));
             let build = build.without_boot_validation("the wait is the test").without_scan("the wait is the test");
-            tokio::spawn(async move { build.run(&context().await.0).await.map(|outcome| outcome.images.len()) })
+            tokio::spawn(async move { build.run(&context().await).await.map(|outcome| outcome.images.len()) })
         })
         .collect();
     for build in builds {
@@ -299,7 +309,7 @@ async fn many_builds_wait_by_one_call_a_second() {
 #[tokio::test(start_paused = true)]
 async fn a_check_changes_nothing_and_pins_the_newest_source() {
     let cloud = Cloud::new(ACCOUNT);
-    let (cx, _) = context().await;
+    let cx = context().await;
     let before = cloud.live();
     let builder = builder(&cloud);
     let checked = builder.check(&cx, &BuildSpec::new("web")).await.unwrap();

@@ -5,6 +5,7 @@
 mod cloud;
 mod flows;
 mod rig;
+mod shown;
 mod wire;
 
 mod conformance {

@@ -108,6 +108,6 @@ impl Rig for AmiRig {
         vec![SECRET.into()]
     }
     fn limits(&self) -> Limits {
-        Limits::sampled(12, Duration::from_secs(300))
+        Limits::sampled(6, Duration::from_secs(300))
     }
 }

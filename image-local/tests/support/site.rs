@@ -76,6 +76,24 @@ impl Site {
         kept
     }
 
+    /// Takes up what is published for good by its tags alone, for a run that lost its journal: it may have died after its
+    /// commit, and the pointer may have moved by then, but only to what stays.
+    pub(crate) fn adopt_published(&self, kept: &mut Kept) {
+        let published = self.root.join("store").join(NAME);
+        let latest = fs::read_link(published.join("latest")).ok();
+        for version in names(&published).into_iter().filter(|name| name != "latest") {
+            let Ok(text) = fs::read(published.join(&version).join("tags.json")) else { continue };
+            let tags: serde_json::Value = serde_json::from_slice(&text).unwrap();
+            if tags["state"] != "kept" {
+                continue;
+            }
+            kept.published.insert(tags["token"].as_str().unwrap().to_owned());
+            if latest.as_ref().is_some_and(|to| to.as_os_str() == version.as_str()) {
+                kept.latest = Some(version);
+            }
+        }
+    }
+
     /// Asserts that what the journals kept is here, whole, and nothing else.
     pub(crate) async fn assert_only_kept(&self, why: &str) {
         let kept = self.kept();

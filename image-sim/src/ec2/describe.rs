@@ -103,7 +103,7 @@ impl Page {
                 .and_then(|bytes| String::from_utf8(bytes).ok())
                 .ok_or_else(|| ApiError::new("InvalidNextToken", format!("The token '{token}' is invalid")))
         };
-        let after = params.text("NextToken").filter(|token| !token.is_empty()).map(decode).transpose()?;
+        let after = params.text("NextToken").map(decode).transpose()?;
         Ok(Self { size, after })
     }
 

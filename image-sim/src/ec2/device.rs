@@ -51,7 +51,7 @@ impl Device {
         for params in params.list("BlockDeviceMapping")? {
             let device = Self {
                 name: params.required("DeviceName")?,
-                no_device: params.text("NoDevice").is_some(),
+                no_device: params.maybe_empty("NoDevice").is_some(),
                 virtual_name: params.text("VirtualName"),
                 ebs: match params.sub("Ebs") {
                     ebs if ebs.is_empty() => None,

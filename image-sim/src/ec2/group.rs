@@ -286,7 +286,6 @@ impl Action for Create {
         }
         let group = Group::new(new_id("sg"), &self.name, &self.description, &vpc_id);
         let id = group.id.clone();
-        done(xml);
         xml.text("groupId", &id);
         xml.text("securityGroupArn", format_args!("arn:aws:ec2:{region}:{account}:security-group/{id}"));
         tags::write(xml, &self.tags);

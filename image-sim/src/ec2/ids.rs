@@ -74,7 +74,7 @@ impl Kind {
 
     /// An optional id.
     pub(crate) fn optional(&self, params: &Params<'_>, name: &str) -> Result<Option<String>, ApiError> {
-        let id = params.text(name).filter(|id| !id.is_empty());
+        let id = params.text(name);
         id.map(|id| self.check(&id).map(|()| id)).transpose()
     }
 

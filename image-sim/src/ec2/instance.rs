@@ -59,8 +59,8 @@ pub(crate) struct Instance {
     pub(crate) disable_api_termination: bool,
     pub(crate) ebs_optimized: bool,
     pub(crate) monitoring: bool,
-    /// The id of the request, of a Spot instance.
-    pub(crate) spot: Option<String>,
+    /// The request of a Spot instance.
+    pub(crate) spot: Option<SpotRequest>,
     pub(crate) token: Option<String>,
     pub(crate) launched: Timestamp,
     pub(crate) phase: Phase,
@@ -68,6 +68,14 @@ pub(crate) struct Instance {
     pub(crate) body: Option<Arc<dyn Body>>,
     /// Waits for the instance to shut itself down.
     pub(crate) watch: Option<Arc<Watch>>,
+}
+
+/// What a Spot instance was launched for.
+#[derive(Debug, Clone)]
+pub(crate) struct SpotRequest {
+    pub(crate) id: String,
+    /// Whether it launches again, and its instances may be stopped.
+    pub(crate) persistent: bool,
 }
 
 /// A task that ends with its instance.
@@ -200,7 +208,7 @@ impl Instance {
         }
         if let Some(request) = &self.spot {
             xml.text("instanceLifecycle", "spot");
-            xml.text("spotInstanceRequestId", request);
+            xml.text("spotInstanceRequestId", &request.id);
         }
         xml.element("metadataOptions", |xml| {
             self.metadata.write(xml, if state == "pending" { "pending" } else { "applied" })

@@ -59,7 +59,7 @@ fn all() -> Vec<InstanceType> {
                 ("xlarge", 4, 16384),
                 ("2xlarge", 8, 32768),
             ],
-            false => &[("large", 2, 0), ("xlarge", 4, 0), ("2xlarge", 8, 0), ("4xlarge", 16, 0), ("8xlarge", 32, 0)],
+            false => &[("large", 2, 0), ("xlarge", 4, 0), ("2xlarge", 8, 0), ("4xlarge", 16, 0)],
         };
         let with_size = move |(size, vcpus, memory): &(&str, u32, u32)| InstanceType {
             name: format!("{family}.{size}"),

@@ -64,6 +64,8 @@ impl Change {
             match operation.as_deref() {
                 Some("add") => change.add = flat,
                 Some(_) => change.remove = flat,
+                // Packer sends both forms, the flat one without its operation.
+                None if !change.is_empty() => {}
                 None => return Err(params.missing("OperationType")),
             }
         }
@@ -130,4 +132,35 @@ fn accounts(ids: impl IntoIterator<Item = String>) -> Result<BTreeSet<String>, A
             Err(ApiError::new("InvalidAMIAttributeItemValue", message))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::{Form, decode};
+
+    fn apply(text: &str) -> Result<Sharing, String> {
+        let form = Form::new(decode(text));
+        let change = Change::parse(&form.params(), "LaunchPermission").map_err(|error| error.code)?;
+        let mut sharing = Sharing { users: ["000000000001".to_owned()].into(), ..Sharing::default() };
+        change.apply(&mut sharing);
+        Ok(sharing)
+    }
+
+    #[test]
+    fn both_forms_change_permissions() {
+        for (text, users, all) in [
+            ("LaunchPermission.Add.1.UserId=000000000002", 2, false),
+            ("LaunchPermission.Add.1.UserId=000000000002&UserId.1=000000000002", 2, false),
+            ("OperationType=add&UserId.1=000000000002", 2, false),
+            ("OperationType=remove&UserId.1=000000000001", 0, false),
+            ("LaunchPermission.Add.1.Group=all&LaunchPermission.Remove.1.UserId=000000000001", 0, true),
+        ] {
+            let sharing = apply(text).unwrap();
+            assert_eq!((sharing.users.len(), sharing.all), (users, all), "{text}");
+        }
+        assert_eq!(apply("UserId.1=000000000002"), Err("MissingParameter".to_owned()));
+        assert_eq!(apply("LaunchPermission.Add.1.UserId=me"), Err("InvalidAMIAttributeItemValue".to_owned()));
+        assert_eq!(apply("LaunchPermission.Add.1.Group=some"), Err("InvalidAMIAttributeItemValue".to_owned()));
+    }
 }

@@ -166,8 +166,10 @@ impl Action for DeleteTags {
             return Err(params.missing("ResourceId"));
         }
         let tags = params.list("Tag")?;
-        let tags =
-            tags.iter().map(|tag| Ok((tag.required("Key")?, tag.text("Value")))).collect::<Result<_, ApiError>>()?;
+        let tags = tags
+            .iter()
+            .map(|tag| Ok((tag.required("Key")?, tag.maybe_empty("Value"))))
+            .collect::<Result<_, ApiError>>()?;
         Ok(Self { ids, tags })
     }
 

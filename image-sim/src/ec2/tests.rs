@@ -1,5 +1,6 @@
 //! Actions over the wire, as a pipeline uses them.
 
+mod bodies;
 mod errors;
 mod flow;
 mod images;

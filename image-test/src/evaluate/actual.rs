@@ -5,7 +5,7 @@ use crate::{
     Attribute::{self, *},
     Compat, Fact, Facts, Resource, Target, Text, Value,
     facts::{CommandResult, FileFacts, MountFacts, UserFacts},
-    report,
+    matcher,
 };
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -29,7 +29,7 @@ pub(super) enum Actual<'a> {
 }
 
 impl<'a> Actual<'a> {
-    fn text(text: &'a Text) -> Self {
+    pub(super) fn text(text: &'a Text) -> Self {
         Self::Text(text.bytes().into())
     }
 
@@ -74,11 +74,14 @@ pub(super) fn of<'a>(resource: &'a Resource, attribute: Attribute, facts: &'a Fa
             Addrs => list(&found.addrs),
             _ => found.resolvable.into(),
         }),
-        Target::File(path) => Actual::thing(&facts.files, path, attribute, |found| file(found, attribute)),
+        Target::File(path) => match quirks::no_directory(facts, path, compat) {
+            Some(error) => error,
+            None => Actual::thing(&facts.files, path, attribute, |found| file(found, attribute)),
+        },
         Target::Group(name) => Actual::thing(&facts.groups, name, attribute, |group| i64::from(group.gid).into()),
         Target::Http(_) => Actual::of(facts.http.get(key), |response| match attribute {
             Body => Actual::text(&response.body),
-            Headers => Actual::text(&response.headers),
+            Headers => quirks::headers(&response.headers, compat),
             _ => i64::from(response.status).into(),
         }),
         Target::Interface(name) => Actual::thing(&facts.interfaces, name, attribute, |found| match attribute {
@@ -90,7 +93,9 @@ pub(super) fn of<'a>(resource: &'a Resource, attribute: Attribute, facts: &'a Fa
             None => Actual::Error(format!("there is no kernel parameter {name}")),
         }),
         Target::Matching { content, as_reader: false } => content.clone().into(),
-        Target::Matching { content, as_reader: true } => Actual::Text(report::print(content).into_bytes().into()),
+        Target::Matching { content, as_reader: true } => {
+            Actual::Text(matcher::display(content).into_owned().into_bytes().into())
+        }
         Target::Mount { mountpoint, .. } => Actual::of(facts.mounts.get(mountpoint), |found| match found {
             Some(found) => mount(found, attribute, compat),
             None => quirks::no_mount(compat),
@@ -145,8 +150,10 @@ fn file(file: &FileFacts, attribute: Attribute) -> Actual<'_> {
             None => Actual::Error("it is not a symbolic link".into()),
         },
         Filetype => file.filetype.as_str().into(),
-        Contents if file.filetype == "directory" => Actual::Error("it is a directory, which has no contents".into()),
-        Contents => Actual::of(file.contents.as_ref(), Actual::text),
+        Contains | Contents if file.filetype == "directory" => {
+            Actual::Error("it is a directory, which has no contents".into())
+        }
+        Contains | Contents => Actual::of(file.contents.as_ref(), Actual::text),
         Size => i64::try_from(file.size).unwrap_or(i64::MAX).into(),
         Md5 => Actual::of(file.md5.as_ref(), |digest| digest.as_str().into()),
         Sha256 => Actual::of(file.sha256.as_ref(), |digest| digest.as_str().into()),

@@ -7,12 +7,14 @@
 //! | an IPv6 listener that takes IPv4 | seen as `tcp6` only | seen as `tcp` too | [`listeners`] |
 //! | an owner or group without a name | an error | compared by its number, else unknown | [`nameless`] |
 //! | a command that did not end in time | an error | unknown | [`timed_out`] |
+//! | a path that goes on below a file | an error: `exists: false` fails | `exists: false` passes | [`no_directory`] |
+//! | the header `Connection: close` | not shown | shown | [`headers`] |
 //! | what could not be told, or has no meaning here | a failure | unknown, or not applicable | [`untold`] |
 //! | any resource of the Windows registry | an error | not applicable | [`untold`] |
 //! | lines beyond 1 MiB, and the types matchers compare | as goss | as written | [`crate::matcher`] |
 
 use super::{Actual, Finding};
-use crate::{Compat, Fact, Facts, Matcher, Value};
+use crate::{Compat, Fact, Facts, Matcher, Text, Value};
 use std::collections::BTreeSet;
 
 /// Goss looks for the mount point before it looks at what is expected, and reports that there is none as an error. So
@@ -22,6 +24,27 @@ pub(super) fn no_mount(compat: Compat) -> Actual<'static> {
         Compat::Goss => Actual::Error("Mountpoint not found".into()),
         Compat::Fixed => Actual::Value(false.into()),
     }
+}
+
+/// Goss takes no error but "no such file" for the absence of one. Nothing can be below what is no directory.
+pub(super) fn no_directory<'a>(facts: &Facts, path: &str, compat: Compat) -> Option<Actual<'a>> {
+    let is_error = compat == Compat::Goss && facts.below_files.contains(path);
+    is_error.then(|| Actual::Error(format!("{path} goes on below what is no directory")))
+}
+
+/// Go's client takes the header `Connection` away where it says that the server closes the connection.
+pub(super) fn headers(headers: &Text, compat: Compat) -> Actual<'_> {
+    const NAME: &[u8] = b"Connection: ";
+    let lines = || headers.bytes().split(|byte| *byte == b'\n');
+    let closes = |line: &[u8]| {
+        let tokens = line.strip_prefix(NAME).unwrap_or_default().split(|byte| *byte == b',');
+        tokens.into_iter().any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
+    };
+    if compat == Compat::Fixed || !lines().any(closes) {
+        return Actual::text(headers);
+    }
+    let shown: Vec<_> = lines().filter(|line| !line.starts_with(NAME)).collect();
+    Actual::Text(shown.join(&b'\n').into())
 }
 
 /// Goss divides by the number of blocks, which is none in `/proc` or `/sys`, and makes an integer of what is not a number.

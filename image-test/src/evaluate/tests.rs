@@ -63,10 +63,18 @@ fn system() -> Facts {
     let orphan = FileFacts { uid: 1234, gid: 1234, owner: nameless.clone(), group: nameless, ..passwd() };
     facts.files.insert("/orphan".into(), Fact::Known(Some(orphan)));
     facts.files.insert("/none".into(), Fact::Known(None));
+    facts.files.insert("/etc/passwd/below".into(), Fact::Known(None));
+    facts.below_files.insert("/etc/passwd/below".into());
     facts.files.insert("/hidden".into(), Fact::Unknown("permission denied".into()));
     facts.groups.insert("shadow".into(), Fact::Known(Some(GroupFacts { gid: 42 })));
     let response = Response { status: 200, headers: "Server: x".into(), body: "hello".into() };
     facts.http.insert("http://up/".into(), Fact::Known(response));
+    for (url, connection) in
+        [("http://closes/", "close"), ("http://lists/", "x, Close"), ("http://stays/", "keep-alive")]
+    {
+        let headers = Text::from(format!("Connection: {connection}\nServer: x").as_str());
+        facts.http.insert(url.into(), Fact::Known(Response { status: 200, headers, body: "".into() }));
+    }
     let interface = InterfaceFacts { addrs: strings(&["127.0.0.1/8"]), mtu: 65536 };
     facts.interfaces.insert("lo".into(), Fact::Known(Some(interface)));
     facts.kernel_params.insert("kernel.ostype".into(), Fact::Known(Some("Linux".into())));
@@ -160,6 +168,7 @@ fn every_attribute_holds_and_fails() {
         (File, "/etc/passwd", Gid, 42.into(), 0.into()),
         (File, "/link", LinkedTo, "passwd".into(), "/etc/passwd".into()),
         (File, "/etc/passwd", Filetype, "file".into(), "symlink".into()),
+        (File, "/etc/passwd", Contains, Matcher::HavePatterns(strings(&["root"])), "root".into()),
         (File, "/etc/passwd", Contents, Matcher::HavePatterns(strings(&["/^root/"])), "root".into()),
         (File, "/etc/passwd", Size, 12.into(), 13.into()),
         (File, "/etc/passwd", Md5, "m".into(), "M".into()),
@@ -227,6 +236,13 @@ fn quirks_differ_and_are_never_a_wrong_pass() {
         (Port, "22", Listening, false.into(), Pass, Fail),
         (Port, "21", Listening, true.into(), Fail, Pass),
         (Port, "udp:53", Listening, true.into(), Pass, Pass),
+        (File, "/etc/passwd/below", Exists, false.into(), Fail, Pass),
+        (File, "/etc/passwd/below", Exists, true.into(), Fail, Fail),
+        (Http, "http://closes/", Headers, "Connection: close\nServer: x".into(), Fail, Pass),
+        (Http, "http://closes/", Headers, "Server: x".into(), Pass, Fail),
+        (Http, "http://closes/", Headers, Matcher::HavePatterns(strings(&["!Connection"])), Pass, Fail),
+        (Http, "http://lists/", Headers, "Server: x".into(), Pass, Fail),
+        (Http, "http://stays/", Headers, Matcher::HavePatterns(strings(&["Connection"])), Pass, Pass),
         (File, "/orphan", Owner, "1234".into(), Fail, Pass),
         (File, "/orphan", Owner, "root".into(), Fail, Unknown),
         (File, "/orphan", Owner, Matcher::Not(Box::new("root".into())), Fail, Unknown),

@@ -29,6 +29,9 @@ pub struct Facts {
     pub format: u32,
     /// Whether a connection to an address succeeded, by resource key.
     pub addrs: BTreeMap<String, Fact<bool>>,
+    /// Paths of missing files that go on below what is no directory, so that nothing can be there.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub below_files: BTreeSet<String>,
     /// Commands, by resource key.
     pub commands: BTreeMap<String, Fact<CommandResult>>,
     /// Names, by resource key.
@@ -71,7 +74,8 @@ impl Facts {
 pub enum CommandResult {
     /// It ended by itself.
     Exited {
-        /// Its exit code; -1 where a signal ended it.
+        /// Its exit code; -1 where a signal ended it. Of a machine whose shell does not tell the two apart, which most do
+        /// not, 128 and the number of the signal.
         status: i32,
         /// Its output.
         stdout: Text,

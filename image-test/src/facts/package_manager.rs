@@ -28,6 +28,20 @@ impl PackageManager {
     }
 }
 
+impl PackageManager {
+    /// Where its database is: one of these paths.
+    pub(crate) fn databases(self) -> &'static [&'static str] {
+        match self {
+            // The second is that of systems where all of /lib moved to /usr/lib.
+            Self::Apk => &["/lib/apk/db/installed", "/usr/lib/apk/db/installed"],
+            // The second is that of images without dpkg itself.
+            Self::Dpkg => &["/var/lib/dpkg/status", "/var/lib/dpkg/status.d"],
+            Self::Pacman => &["/var/lib/pacman/local"],
+            Self::Rpm => &["/usr/lib/sysimage/rpm", "/var/lib/rpm"],
+        }
+    }
+}
+
 impl fmt::Display for PackageManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

@@ -110,7 +110,7 @@ impl Wanted {
                 }
                 Target::File(path) => {
                     let file = wanted.files.entry(path).or_default();
-                    file.contents |= has(Attribute::Contents);
+                    file.contents |= has(Attribute::Contains) || has(Attribute::Contents);
                     file.md5 |= has(Attribute::Md5);
                     file.sha256 |= has(Attribute::Sha256);
                     file.sha512 |= has(Attribute::Sha512);

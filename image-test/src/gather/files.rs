@@ -4,7 +4,7 @@ use super::{
     Root,
     root::{is_absence, name_of},
 };
-use crate::facts::{Fact, FileFacts, FileWanted, Text, parse::Accounts};
+use crate::facts::{Fact, Facts, FileFacts, FileWanted, Text, parse::Accounts};
 use md5::Md5;
 use rustix::fs::{FileType, Stat};
 use sha2::{Digest, Sha256, Sha512};
@@ -28,16 +28,21 @@ pub(super) struct Files<'a> {
 }
 
 impl Files<'_> {
-    /// What is known of the file at a path; none where there is none. Links are not followed, but for what is inside.
-    pub(super) fn look(&self, path: &str, wanted: FileWanted) -> Fact<Option<FileFacts>> {
+    /// Adds what is known of the file at a path. Links are not followed, but for what is inside.
+    pub(super) fn look(&self, path: &str, wanted: FileWanted, facts: &mut Facts) {
         let looked = self.expanded(path).and_then(|real| {
             let stat = match self.root.lstat(&real) {
-                Err(error) if is_absence(&error) => return Ok(None),
+                Err(error) if is_absence(&error) => {
+                    if error.kind() == io::ErrorKind::NotADirectory {
+                        facts.below_files.insert(path.into());
+                    }
+                    return Ok(None);
+                }
                 looked => looked.map_err(|error| format!("{path}: {error}"))?,
             };
             self.facts(&real, &stat, wanted).map(Some).map_err(|error| format!("{path}: {error}"))
         });
-        looked.map_or_else(Fact::Unknown, Fact::Known)
+        facts.files.insert(path.into(), looked.map_or_else(Fact::Unknown, Fact::Known));
     }
 
     fn facts(&self, path: &str, stat: &Stat, wanted: FileWanted) -> io::Result<FileFacts> {

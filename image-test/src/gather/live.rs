@@ -8,11 +8,8 @@ use super::{
     running, services,
 };
 use crate::facts::{CommandWanted, Fact, Facts, PackageManager, Wanted};
-use std::{path::Path, thread::available_parallelism};
+use std::{collections::BTreeMap, path::Path, thread::available_parallelism};
 use tokio::task::spawn_blocking;
-
-/// As many connections, names and requests as are under way at once.
-const MOST_REQUESTS: usize = 50;
 
 /// Finds out what is wanted of the machine we run on: from its files and its kernel, with few processes beside the wanted
 /// commands.
@@ -24,7 +21,8 @@ const MOST_REQUESTS: usize = 50;
 /// Must run on a Tokio runtime with I/O and time enabled. When dropped, the commands are killed.
 pub async fn live(wanted: &Wanted, options: &Options) -> Facts {
     let limit = options.limit;
-    let cores = available_parallelism().map_or(1, usize::from);
+    let most = options.max_concurrent.get();
+    let cores = available_parallelism().map_or(1, usize::from).min(most);
     let command = |wanted: CommandWanted| async move {
         let run = process::run("sh", ["-c", &wanted.exec], wanted.timeout, limit).await;
         run.map_or_else(Fact::Unknown, Fact::Known)
@@ -32,10 +30,10 @@ pub async fn live(wanted: &Wanted, options: &Options) -> Facts {
     let http = |request| network::request(request, limit);
     let (mut facts, commands, addrs, dns, http) = tokio::join!(
         local(wanted, options, cores),
-        each(wanted.commands.clone(), cores, command),
-        each(wanted.addrs.clone(), MOST_REQUESTS, network::connect),
-        each(wanted.dns.clone(), MOST_REQUESTS, network::resolve),
-        each(wanted.http.clone(), MOST_REQUESTS, http),
+        each(wanted.commands.clone(), most, command),
+        each(wanted.addrs.clone(), most, network::connect),
+        each(wanted.dns.clone(), most, network::resolve),
+        each(wanted.http.clone(), most, http),
     );
     (facts.commands, facts.addrs, facts.dns, facts.http) = (commands, addrs, dns, http);
     facts
@@ -53,7 +51,13 @@ async fn local(wanted: &Wanted, options: &Options, cores: usize) -> Facts {
         running::services(system.init, &wanted.services, cores),
         async {
             let is_wanted = system.manager.unwrap_or(PackageManager::Rpm) == PackageManager::Rpm;
-            if is_wanted && !wanted.packages.is_empty() { Some(running::rpm(&wanted.packages).await) } else { None }
+            if !is_wanted || wanted.packages.is_empty() {
+                None
+            } else if packages::is_absent(&system.root, PackageManager::Rpm) {
+                Some(Ok(BTreeMap::new()))
+            } else {
+                Some(running::rpm(&wanted.packages).await)
+            }
         },
         running::name_owners(&mut facts.files),
     );

@@ -5,12 +5,16 @@ mod dns;
 #[cfg(feature = "network")]
 mod http;
 
-use crate::facts::{AddrWanted, DnsWanted, Fact, Resolution};
+use crate::facts::{
+    AddrWanted, DnsWanted, Fact, Resolution,
+    parse::{hosts, hosts_come_first, port},
+};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
 };
 use tokio::{
+    fs,
     net::{TcpSocket, UdpSocket, lookup_host},
     time::{Sleep, sleep},
 };
@@ -40,7 +44,8 @@ pub(super) async fn connect(wanted: AddrWanted) -> Fact<bool> {
     let (network, address) = wanted.address.split_once("://").unwrap_or(("tcp", &wanted.address));
     let local = wanted.local_address.as_deref().and_then(|address| address.parse::<IpAddr>().ok());
     let work = async {
-        let mut addresses = lookup_host(address).await?.filter(|address| match network.as_bytes() {
+        let (host, port) = endpoint(network, address).await.ok_or(io::ErrorKind::InvalidInput)?;
+        let mut addresses = lookup(host, port).await?.into_iter().filter(|address| match network.as_bytes() {
             [.., b'4'] => address.is_ipv4(),
             [.., b'6'] => address.is_ipv6(),
             _ => true,
@@ -56,6 +61,30 @@ pub(super) async fn connect(wanted: AddrWanted) -> Fact<bool> {
         result
     };
     Fact::Known(matches!(until(sleep(wanted.timeout), work).await, Some(Ok(()))))
+}
+
+/// Host and port of `host:port`, where the port may be the name of a service. Without a host it is this machine.
+async fn endpoint<'a>(network: &str, address: &'a str) -> Option<(&'a str, u16)> {
+    let (host, service) = address.rsplit_once(':')?;
+    let host = match host.strip_prefix('[') {
+        Some(host) => host.strip_suffix(']')?,
+        None if host.contains(':') => return None,
+        None => host,
+    };
+    let services = fs::read("/etc/services").await.unwrap_or_default();
+    let port = port(&services, network.trim_end_matches(['4', '6']), service)?;
+    Some((if host.is_empty() { "localhost" } else { host }, port))
+}
+
+/// Addresses of a host. The C library does not give all of the hosts file, but a checked system has all of them.
+async fn lookup(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if hosts_come_first(&fs::read("/etc/nsswitch.conf").await.unwrap_or_default()) {
+        let own = hosts(&fs::read("/etc/hosts").await.unwrap_or_default(), host);
+        if !own.is_empty() {
+            return Ok(own.into_iter().map(|address| SocketAddr::new(address, port)).collect());
+        }
+    }
+    Ok(lookup_host((host, port)).await?.collect())
 }
 
 async fn connect_tcp(address: SocketAddr, local: Option<IpAddr>) -> io::Result<()> {
@@ -100,8 +129,8 @@ pub(super) async fn resolve(wanted: DnsWanted) -> Fact<Resolution> {
 
 /// Addresses by the resolver of the system. Whatever fails there makes a name unresolvable, as in goss.
 async fn by_system(host: &str) -> Vec<String> {
-    let found = lookup_host((host, 0)).await.into_iter().flatten();
-    let mut addrs: Vec<_> = found.map(|address| address.ip().to_string()).collect();
+    let found = lookup(host, 0).await.unwrap_or_default();
+    let mut addrs: Vec<_> = found.iter().map(|address| address.ip().to_string()).collect();
     addrs.sort();
     addrs.dedup();
     addrs

@@ -1,14 +1,32 @@
 //! Packages, from the databases of their managers.
 
-use super::Root;
+use super::{Root, has_command};
 use crate::facts::{
     Fact, Facts, PackageManager, Wanted,
     parse::{self, Packages},
 };
 
+/// Whether a system has neither the command nor the database of a package manager, and so no packages of it. A database
+/// alone may have been left out on purpose, or lie on another file system.
+pub(super) fn is_absent(root: &Root, manager: PackageManager) -> bool {
+    !has_command(root, manager.name()) && !has_database(root, manager)
+}
+
+fn has_database(root: &Root, manager: PackageManager) -> bool {
+    manager.databases().iter().any(|path| root.exists(path))
+}
+
+/// The package manager whose database is there.
+pub(super) fn by_database(root: &Root) -> Option<PackageManager> {
+    [PackageManager::Dpkg, PackageManager::Apk, PackageManager::Pacman, PackageManager::Rpm]
+        .into_iter()
+        .find(|manager| has_database(root, *manager))
+}
+
 /// The installed packages of a root file system by its database, or why they are not known.
 pub(super) fn installed(root: &Root, manager: PackageManager) -> Result<Packages, String> {
     match manager {
+        _ if is_absent(root, manager) => Ok(Packages::new()),
         PackageManager::Apk => apk(root),
         PackageManager::Dpkg => dpkg(root),
         PackageManager::Pacman => pacman(root),
@@ -48,14 +66,13 @@ fn dpkg(root: &Root) -> Result<Packages, String> {
 }
 
 fn apk(root: &Root) -> Result<Packages, String> {
-    // The second is that of systems where all of /lib moved to /usr/lib.
-    const DATABASES: [&str; 2] = ["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
-    for path in DATABASES {
+    let databases = PackageManager::Apk.databases();
+    for path in databases {
         if let Some(text) = root.read_if_there(path)? {
             return Ok(parse::apk_installed(&text));
         }
     }
-    Err(format!("neither {} exists", DATABASES.join(" nor ")))
+    Err(format!("neither {} exists", databases.join(" nor ")))
 }
 
 fn pacman(root: &Root) -> Result<Packages, String> {

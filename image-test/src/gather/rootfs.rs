@@ -1,14 +1,15 @@
 //! A root file system that does not run: a mounted disk, an extracted layer.
 
 use super::{Options, Root, System, accounts, files::Files, packages, services, settings};
-use crate::facts::{Fact, Facts, MountFacts, PackageManager, Wanted, parse};
+use crate::facts::{Fact, Facts, MountFacts, Wanted, parse};
 use std::{collections::BTreeMap, io, path::Path};
 
 /// Finds out what is wanted of the root file system at a path, without running anything of it.
 ///
 /// Nothing outside of it is looked at, wherever its symbolic links point. What only a running system has (processes,
 /// ports, the output of commands) is not applicable. Kernel parameters are those that its configuration sets, mounts those
-/// of its `fstab`. Packages of rpm are not known: use an [`Options::package_manager`] only to correct what is found.
+/// of its `fstab`. Packages of rpm are not known, because only rpm reads its database: use an
+/// [`Options::package_manager`] only to correct what is found.
 ///
 /// # Errors
 ///
@@ -41,18 +42,15 @@ pub(super) fn stored(
     accounts::gather(&accounts, wanted, facts);
     let files = Files { root: &system.root, accounts: &accounts, uid, directory, limit: options.limit };
     for (path, file) in &wanted.files {
-        facts.files.insert(path.clone(), files.look(path, *file));
+        files.look(path, *file, facts);
     }
 }
 
 fn installed(system: &System) -> Result<parse::Packages, String> {
-    match system.manager {
+    // Images of a single program have no release file, but may still have a database.
+    match system.manager.or_else(|| packages::by_database(&system.root)) {
         Some(manager) => packages::installed(&system.root, manager),
-        // Images of a single program have no release file, but may still have a database.
-        None => [PackageManager::Dpkg, PackageManager::Apk, PackageManager::Pacman]
-            .into_iter()
-            .find_map(|manager| packages::installed(&system.root, manager).ok())
-            .ok_or_else(|| "the root file system tells no package manager".into()),
+        None => Ok(parse::Packages::new()),
     }
 }
 

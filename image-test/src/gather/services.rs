@@ -4,9 +4,12 @@ use super::{
     Root,
     units::{Units, unit_name},
 };
-use crate::facts::{
-    Fact, Facts, ServiceFacts, Wanted,
-    parse::{InitSystem, is_enabled},
+use crate::{
+    facts::{
+        Fact, Facts, ServiceFacts, Wanted,
+        parse::{InitSystem, is_enabled},
+    },
+    wildcard::{Dialect, Pattern},
 };
 use std::collections::BTreeSet;
 
@@ -67,7 +70,10 @@ impl<'a> Services<'a> {
             }
             InitSystem::SystemV => (self.starts(name), self.start_levels(name)),
             InitSystem::OpenRc => {
-                let levels = self.runlevels.clone().map(|all| holding(all, |names| names.contains(name)));
+                let levels = pattern(name).and_then(|pattern| {
+                    let is_it = |names: &BTreeSet<String>| names.iter().any(|name| pattern.matches(name));
+                    Ok(holding(self.runlevels.clone()?, is_it))
+                });
                 (levels.clone().map(|levels| !levels.is_empty()), levels)
             }
             InitSystem::Upstart => (self.enabled_job(name), self.start_levels(name)),
@@ -114,12 +120,19 @@ impl<'a> Services<'a> {
 
     /// All runlevels with a start link, that of the start of the system too.
     fn links_of(&self, name: &str) -> Result<Vec<String>, String> {
+        let pattern = pattern(name)?;
         let is_start = |link: &String| {
-            let order = link.strip_prefix('S').and_then(|rest| rest.strip_suffix(name));
-            order.is_some_and(|order| order.len() == 2 && order.bytes().all(|byte| byte.is_ascii_digit()))
+            let numbered = link.strip_prefix('S').and_then(|rest| rest.split_at_checked(2));
+            numbered
+                .is_some_and(|(order, name)| order.bytes().all(|byte| byte.is_ascii_digit()) && pattern.matches(name))
         };
         Ok(holding(self.start_links.clone()?, |names| names.iter().any(is_start)))
     }
+}
+
+/// The name of a service, which may be a pattern where links are looked at, as in goss.
+fn pattern(name: &str) -> Result<Pattern, String> {
+    Pattern::parse(name, Dialect::Go).map_err(|error| format!("{name}: {error}"))
 }
 
 fn holding(all: Vec<(String, BTreeSet<String>)>, test: impl Fn(&BTreeSet<String>) -> bool) -> Vec<String> {

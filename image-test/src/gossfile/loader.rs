@@ -10,9 +10,10 @@ use super::{
 };
 use crate::{
     Compat, Kind, Position, Suite, Value,
-    template::{self, Data},
-    yaml::{Content, Document, Key, Node, Origin, parse},
+    template::{Data, Rendered, Renderer},
+    yaml::{Content, Document, Key, Node, Origin, parse, parse_json},
 };
+use serde::de::IgnoredAny;
 use std::{
     collections::BTreeMap,
     fs::File,
@@ -98,8 +99,8 @@ impl Loader {
         self
     }
 
-    /// Whose semantics hold. In [`Compat::Goss`], what goss finds wrong only when it runs is left to fail then, and
-    /// unknown sections are no matter.
+    /// Whose semantics hold. In [`Compat::Goss`], what goss finds wrong only when it runs is left to fail then, unknown
+    /// sections are no matter, and what a file of JSON includes is JSON, with numbers that are fractions.
     pub fn compat(mut self, compat: Compat) -> Self {
         self.compat = compat;
         self
@@ -117,7 +118,8 @@ impl Loader {
         self
     }
 
-    /// Reads a file that ends in `.yaml`, `.yml` or `.json`.
+    /// Reads a file that ends in `.yaml`, `.yml` or `.json`. One that ends in `.json` must be JSON, and so must those of
+    /// that name that it includes; a file of YAML may include any, as YAML.
     ///
     /// # Errors
     /// A [`Fault`] of this file, of one it includes, or of the variables.
@@ -126,25 +128,28 @@ impl Loader {
         if !matches!(path.extension().and_then(|e| e.to_str()), Some("yaml" | "yml" | "json")) {
             return Err(GossfileError::new(Fault::UnknownExtension { path: path.to_owned() }, None));
         }
-        let mut session = self.session()?;
+        let mut session = self.session(is_json(path))?;
         session.file(path)?;
         session.finish(&path.display().to_string())
     }
 
-    /// Reads a text, for example all of the standard input; JSON is YAML. `name` is its name in positions, and `base`
-    /// the directory that its includes are relative to.
+    /// Reads a text, for example all of the standard input: JSON where its template gives that, else YAML. `name` is its
+    /// name in positions, and `base` the directory that its includes are relative to.
     ///
     /// # Errors
     /// As [`load`](Self::load).
     pub fn load_str(&self, text: &str, name: &str, base: impl AsRef<Path>) -> Result<Loaded, GossfileError> {
-        let mut session = self.session()?;
-        session.text(text, name, base.as_ref())?;
+        let mut session = self.session(false)?;
+        let rendered = session.templates.render(text, name)?;
+        session.is_json = serde_json::from_str::<IgnoredAny>(&rendered.text).is_ok();
+        session.rendered(&rendered, name, base.as_ref(), session.is_json)?;
         session.finish(name)
     }
 
-    fn session(&self) -> Result<Session<'_>, GossfileError> {
+    fn session(&self, is_json: bool) -> Result<Session<'_>, GossfileError> {
         let data = Data { vars: self.vars()?, env: self.env.clone() };
-        Ok(Session { loader: self, data, suite: Suite::new(), lints: vec![], files: 0, bytes: 0, open: vec![] })
+        let (templates, suite) = (Renderer::new(&data), Suite::new());
+        Ok(Session { loader: self, templates, is_json, suite, lints: vec![], files: 0, bytes: 0, open: vec![] })
     }
 
     /// What templates see: files, then inline texts, then single variables.
@@ -160,6 +165,10 @@ impl Loader {
         vars.extend(self.vars.clone());
         Ok(vars)
     }
+}
+
+fn is_json(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "json")
 }
 
 /// The text of a file.
@@ -192,7 +201,10 @@ fn too_large(limits: Limits) -> Fault {
 /// One load.
 struct Session<'a> {
     loader: &'a Loader,
-    data: Data,
+    /// Keeps what a file sets in the variables for the files after it.
+    templates: Renderer,
+    /// Whether the first file is JSON, which decides on those that it includes.
+    is_json: bool,
     suite: Suite,
     lints: Vec<Lint>,
     files: usize,
@@ -237,14 +249,17 @@ impl Session<'_> {
         }
         let text = read(path, self.loader.limits)?;
         self.open.push(identity);
-        self.text(&text, &path.display().to_string(), path.parent().unwrap_or_else(|| Path::new(".")))?;
+        let name = path.display().to_string();
+        let rendered = self.templates.render(&text, &name)?;
+        // Goss knows one format for all files.
+        let is_json = self.is_json && (self.loader.compat == Compat::Goss || is_json(path));
+        self.rendered(&rendered, &name, path.parent().unwrap_or_else(|| Path::new(".")), is_json)?;
         self.open.pop();
         Ok(())
     }
 
-    fn text(&mut self, text: &str, name: &str, base: &Path) -> Result<(), GossfileError> {
+    fn rendered(&mut self, rendered: &Rendered, name: &str, base: &Path, is_json: bool) -> Result<(), GossfileError> {
         let limits = self.loader.limits;
-        let rendered = template::render(text, name, &self.data)?;
         let size = rendered.text.len() as u64;
         self.bytes += size;
         if size > limits.file_bytes {
@@ -254,7 +269,11 @@ impl Session<'_> {
             let fault = Fault::Limit { what: "bytes in all files", most: limits.total_bytes };
             return Err(GossfileError::at(&Position::new(name, 1, 1), fault));
         }
-        let document = parse(&rendered.text, &Origin { file: name.into(), lines: rendered.lines })?;
+        let origin = Origin { file: name.into(), lines: rendered.lines.clone() };
+        let document = match is_json {
+            true => parse_json(&rendered.text, &origin, self.loader.compat)?,
+            false => parse(&rendered.text, &origin)?,
+        };
         for include in self.document(&document)? {
             self.include(&include, base).map_err(|error| error.included_from(&include.position))?;
         }
@@ -331,7 +350,7 @@ impl Session<'_> {
         let problem = |problem| GossfileError::new(Fault::Include { pattern: include.pattern.clone(), problem }, None);
         let most = self.loader.limits.files;
         let paths = glob(base, &include.pattern, most).map_err(|error| match error {
-            GlobError::Syntax => problem("is not a valid pattern"),
+            GlobError::Syntax(_) => problem("is not a valid pattern"),
             GlobError::TooMany(most) => GossfileError::new(Fault::Limit { what: "files", most: most as u64 }, None),
         })?;
         if paths.is_empty() {
@@ -350,7 +369,7 @@ fn include(key: &Key, node: &Node) -> Result<Option<Include>, GossfileError> {
     let settings = Settings::new(format!("gossfile `{}`", key.text), node)?;
     resource::check_names(&settings, vec!["file", "meta", "skip", "title"])?;
     settings.text("title")?;
-    settings.meta()?;
+    settings.meta(Compat::Fixed)?;
     let pattern = settings.text("file")?.unwrap_or_else(|| key.text.clone());
     let skip = settings.flag("skip")?;
     Ok((!skip).then(|| Include { position: key.position.clone(), key: key.text.clone(), pattern }))

@@ -18,12 +18,11 @@ pub(super) fn read(
     let fixed =
         ["title", "meta", "skip"].into_iter().chain(kind.target_setting()).chain(settings_of(kind).iter().copied());
     let attributes = kind.attributes().iter().map(|attribute| attribute.name());
-    let aliases = aliases_of(kind).iter().map(|(name, _)| *name);
-    check_names(&settings, fixed.chain(attributes).chain(aliases).collect())?;
+    check_names(&settings, fixed.chain(attributes).chain((kind == Kind::Dns).then_some(RESOLVEABLE)).collect())?;
 
-    let mut resource = Resource::new(&*key.text, target(kind, key, &settings)?);
+    let mut resource = Resource::new(&*key.text, target(kind, key, &settings, compat)?);
     resource.title = settings.text("title")?;
-    resource.meta = settings.meta()?;
+    resource.meta = settings.meta(compat)?;
     resource.skip = settings.flag("skip")?;
     resource.position = Some(key.position.clone());
     resource.expectations = Reader { kind, key, settings, compat, lints }.expectations(resource.skip)?;
@@ -72,16 +71,10 @@ fn settings_of(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-/// Old names of attributes.
-fn aliases_of(kind: Kind) -> &'static [(&'static str, Attribute)] {
-    match kind {
-        Kind::Dns => &[("resolveable", Attribute::Resolvable)],
-        Kind::File => &[("contains", Attribute::Contents)],
-        _ => &[],
-    }
-}
+/// The old name of `resolvable`.
+const RESOLVEABLE: &str = "resolveable";
 
-fn target(kind: Kind, key: &Key, settings: &Settings<'_>) -> Result<Target, GossfileError> {
+fn target(kind: Kind, key: &Key, settings: &Settings<'_>, compat: Compat) -> Result<Target, GossfileError> {
     let name = match kind.target_setting() {
         Some(setting) => settings.text(setting)?,
         None => None,
@@ -120,7 +113,7 @@ fn target(kind: Kind, key: &Key, settings: &Settings<'_>) -> Result<Target, Goss
         Kind::Interface => Target::Interface(name),
         Kind::KernelParam => Target::KernelParam(name),
         Kind::Matching => Target::Matching {
-            content: settings.get("content").map_or(Value::Null, Node::to_value),
+            content: settings.get("content").map_or(Value::Null, |node| node.to_value(compat)),
             as_reader: settings.flag("as-reader")?,
         },
         Kind::Mount => Target::Mount { mountpoint: name, timeout: settings.millis("timeout")? },
@@ -142,30 +135,15 @@ struct Reader<'a> {
     lints: &'a mut Vec<Lint>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn expectations(mut self, skip: bool) -> Result<Vec<Expectation>, GossfileError> {
         let mut expectations = vec![];
         for (order, attribute) in self.kind.attributes().iter().enumerate() {
             let required = order == 0 && self.kind.requires_first();
-            let mut matcher = match self.settings.get(attribute.name()) {
+            let matcher = match self.node(*attribute) {
                 Some(node) => self.expectation(*attribute, node, required)?.map(|matcher| (matcher, node)),
                 None => None,
             };
-            if let Some((name, _)) = aliases_of(self.kind).iter().find(|(_, aliased)| aliased == attribute)
-                && let Some(node) = self.settings.get(name)
-            {
-                let message = format!("`{name}` is an old name of `{attribute}`");
-                self.lints.push(Lint::new(&node.position, Severity::Note, LintCode::DeprecatedName, message));
-                if let Some(alias) = self.expectation(*attribute, node, required)? {
-                    matcher = Some(match matcher {
-                        // Goss checks both of `contains` and `contents`.
-                        Some((matcher, node)) if attribute.is_reader() => {
-                            (Matcher::And(vec![on_lines(alias), on_lines(matcher)]), node)
-                        }
-                        _ => (alias, node),
-                    });
-                }
-            }
             match matcher {
                 Some((matcher, node)) => {
                     let mut expectation = Expectation::new(*attribute, matcher);
@@ -177,6 +155,20 @@ impl Reader<'_> {
             }
         }
         Ok(expectations)
+    }
+
+    /// What an attribute is set to, by its old name before its own.
+    fn node(&mut self, attribute: Attribute) -> Option<&'a Node> {
+        let (old, new) = match attribute {
+            // Goss checks and reports it beside `contents`, so that it is an attribute of its own.
+            Attribute::Contains => (attribute.name(), Attribute::Contents),
+            Attribute::Resolvable => (RESOLVEABLE, attribute),
+            _ => return self.settings.get(attribute.name()),
+        };
+        let Some(node) = self.settings.get(old) else { return self.settings.get(attribute.name()) };
+        let message = format!("`{old}` is an old name of `{new}`");
+        self.lints.push(Lint::new(&node.position, Severity::Note, LintCode::DeprecatedName, message));
+        Some(node)
     }
 
     /// What a node expects; none where goss leaves it out.
@@ -195,7 +187,7 @@ impl Reader<'_> {
             // Goss leaves out only what it reads line by line; of all else it reports that nothing is missing.
             return Ok((!attribute.is_reader()).then(|| Matcher::Has(vec![])));
         }
-        let matcher = self.number(attribute, node, Matcher::from_value(&node.to_value()));
+        let matcher = self.number(attribute, node, Matcher::from_value(&node.to_value(self.compat)));
         let problem = self.problem(attribute, node, &matcher);
         lint::expectation(attribute, node, &matcher, self.lints);
         match (problem, self.compat) {
@@ -238,17 +230,12 @@ impl Reader<'_> {
         {
             return Some((format!("a pattern must be text, and this is {}", item.describe()), item.position.clone()));
         }
-        let is_timestamp =
-            |node: &Node| matches!(&node.content, Content::Scalar(scalar) if scalar.resolved == Resolved::Timestamp);
         match self.compat {
-            Compat::Goss => node.find(&is_timestamp).map(|node| {
-                (
-                    format!(
-                        "Syntax Error: Invalid 'matcher' argument. Expected map value, but received: {}",
-                        node.describe()
-                    ),
-                    node.position.clone(),
-                )
+            Compat::Goss => without_matcher(node).map(|node| {
+                let found = node.describe();
+                let reason =
+                    format!("Syntax Error: Invalid 'matcher' argument. Expected map value, but received: {found}");
+                (reason, node.position.clone())
             }),
             Compat::Fixed => None,
         }
@@ -272,24 +259,22 @@ impl Reader<'_> {
     }
 }
 
-fn is_text(node: &Node) -> bool {
-    matches!(&node.content, Content::Scalar(Scalar { resolved: Resolved::String | Resolved::Timestamp, .. }))
+/// What of an expectation has a type of Go that no matcher of goss takes: a time, or a number beyond 63 bits. `equal` takes
+/// any value.
+fn without_matcher(node: &Node) -> Option<&Node> {
+    match &node.content {
+        Content::Scalar(scalar) => {
+            matches!(scalar.resolved, Resolved::Timestamp | Resolved::Unsigned(_)).then_some(node)
+        }
+        Content::List(items) => items.iter().find_map(without_matcher),
+        Content::Map(entries) => {
+            entries.iter().filter(|(key, _)| key.text != "equal").find_map(|(_, value)| without_matcher(value))
+        }
+    }
 }
 
-/// On text of any length, a plain list means patterns; inside another matcher that must be said.
-fn on_lines(matcher: Matcher) -> Matcher {
-    match matcher {
-        Matcher::Has(items) => Matcher::HavePatterns(
-            items
-                .into_iter()
-                .filter_map(|item| match item {
-                    Matcher::Is(Value::String(pattern)) => Some(pattern),
-                    _ => None,
-                })
-                .collect(),
-        ),
-        matcher => matcher,
-    }
+fn is_text(node: &Node) -> bool {
+    matches!(&node.content, Content::Scalar(Scalar { resolved: Resolved::String | Resolved::Timestamp, .. }))
 }
 
 /// Why a matcher never matches, where any part of it is invalid.

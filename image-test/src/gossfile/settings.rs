@@ -2,7 +2,7 @@
 
 use super::{Fault, GossfileError, duration};
 use crate::{
-    Value,
+    Compat, Value,
     suite::Retry,
     yaml::{Content, Key, Node, Resolved, Scalar},
 };
@@ -121,8 +121,8 @@ impl<'a> Settings<'a> {
     }
 
     /// `meta`: free values by name.
-    pub(super) fn meta(&self) -> Result<BTreeMap<String, Value>, GossfileError> {
-        match self.get("meta").map(|node| (node, node.to_value())) {
+    pub(super) fn meta(&self, compat: Compat) -> Result<BTreeMap<String, Value>, GossfileError> {
+        match self.get("meta").map(|node| (node, node.to_value(compat))) {
             None => Ok(BTreeMap::new()),
             Some((_, Value::Map(meta))) => Ok(meta),
             Some((node, _)) => Err(self.wrong("meta", node, "a map")),

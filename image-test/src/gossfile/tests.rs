@@ -6,23 +6,28 @@ use proptest::prelude::*;
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 mod arbitrary;
+mod fuzz;
 mod messages;
 
 /// The files of a case, the first being `goss.yaml`.
 fn write_case(text: &str, directory: &Path) {
+    write_files(text, directory).unwrap();
+}
+
+fn write_files(text: &str, directory: &Path) -> std::io::Result<()> {
     let mut path = directory.join("goss.yaml");
     let mut content = String::new();
     for line in text.lines() {
         match line.strip_prefix("--- ") {
             Some(name) => {
-                std::fs::write(&path, std::mem::take(&mut content)).unwrap();
+                std::fs::write(&path, std::mem::take(&mut content))?;
                 path = directory.join(name);
-                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::create_dir_all(path.parent().unwrap())?;
             }
             None => writeln!(content, "{line}").unwrap(),
         }
     }
-    std::fs::write(&path, content).unwrap();
+    std::fs::write(&path, content)
 }
 
 /// Resources by section and key, without what says nothing.
@@ -48,7 +53,6 @@ fn normalized(root: &Value) -> BTreeMap<(String, String), BTreeMap<String, Strin
                 };
                 // Old names, and texts that stand for numbers, have been read for what they mean.
                 let (name, value) = match (name.as_str(), value) {
-                    ("contains", value) => ("contents".to_owned(), value),
                     ("resolveable", value) => ("resolvable".to_owned(), value),
                     ("exit-status" | "uid" | "gid", Value::String(text)) => (name, Value::Int(text.parse().unwrap())),
                     (_, value) => (name, value),
@@ -64,7 +68,7 @@ fn normalized(root: &Value) -> BTreeMap<(String, String), BTreeMap<String, Strin
 }
 
 fn read(text: &str) -> Value {
-    yaml::parse(text, &yaml::Origin::verbatim("text", text)).unwrap().root.to_value()
+    yaml::parse(text, &yaml::Origin::verbatim("text", text)).unwrap().root.to_value(Compat::Fixed)
 }
 
 /// A value as text, in which 1 and 1.0 are the same.
@@ -128,6 +132,91 @@ fn json_says_what_yaml_says() {
 }
 
 #[test]
+fn files_named_json_are_json_and_so_is_what_goss_includes_from_them() {
+    let yaml = "file: {/x: {exists: true}}\n";
+    let json = "{\"file\": {\"/x\": {\"exists\": true}}}\n";
+    // What is loaded with what it includes, and whether goss and we take it.
+    for (name, text, included, other, goss, fixed) in [
+        ("a.json", json, "b.yaml", yaml, true, true),
+        ("a.json", yaml, "b.yaml", yaml, false, false),
+        ("a.json", "{\"file\": {\"/x\": {\"exists\": true},}}", "b.yaml", yaml, false, false),
+        ("a.json", "{\"gossfile\": {\"b.yaml\": {}}}", "b.yaml", yaml, false, true),
+        ("a.json", "{\"gossfile\": {\"b.yaml\": {}}}", "b.yaml", json, true, true),
+        ("a.json", "{\"gossfile\": {\"b.json\": {}}}", "b.json", yaml, false, false),
+        ("a.yaml", "gossfile: {b.json: {}}\n", "b.json", yaml, true, true),
+        ("a.yaml", json, "b.json", yaml, true, true),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join(name), text).unwrap();
+        std::fs::write(directory.path().join(included), other).unwrap();
+        for (compat, expected) in [(Compat::Goss, goss), (Compat::Fixed, fixed)] {
+            let loaded = Loader::new().compat(compat).load(directory.path().join(name));
+            assert_eq!(loaded.is_ok(), expected, "{compat:?}: {name} {text} with {included} {other}: {loaded:?}");
+        }
+    }
+    let error = Loader::new().load_str("{\"file\":\n [}", "<stdin>", ".").unwrap_err();
+    assert!(error.position().is_some_and(|position| position.line == 2), "{error}");
+}
+
+#[test]
+fn values_without_a_matcher_in_go_are_told_apart_by_goss_alone() {
+    let content = |text: &str, compat| {
+        let loaded = Loader::new().compat(compat).load_str(text, "goss", ".").unwrap();
+        match &loaded.suite.get(Kind::Matching, "x").unwrap().target {
+            crate::Target::Matching { content, .. } => content.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    for (text, goss, fixed) in [
+        (
+            "matching: {x: {content: 2001-1-2, matches: a}}",
+            Value::from("2001-01-02 00:00:00 +0000 UTC"),
+            "2001-1-2".into(),
+        ),
+        (
+            "matching: {x: {content: 18446744073709551615, matches: a}}",
+            "18446744073709551615".into(),
+            Value::Float(2f64.powi(64)),
+        ),
+        (
+            "{\"matching\": {\"x\": {\"content\": 12345678, \"matches\": 1}}}",
+            Value::Float(12_345_678.0),
+            12_345_678.into(),
+        ),
+    ] {
+        assert_eq!((content(text, Compat::Goss), content(text, Compat::Fixed)), (goss, fixed), "{text}");
+    }
+    for (matcher, is_invalid) in [
+        ("18446744073709551615", true),
+        ("[a, 2001-01-02]", true),
+        ("{not: {contain-element: 2001-01-02}}", true),
+        ("{equal: 2001-01-02}", false),
+        ("{not: {equal: 18446744073709551615}}", false),
+        ("9223372036854775807", false),
+    ] {
+        let text = format!("matching: {{x: {{content: a, matches: {matcher}}}}}");
+        let expectation = |compat| {
+            let loaded = Loader::new().compat(compat).load_str(&text, "goss.yaml", ".").unwrap();
+            loaded.suite.get(Kind::Matching, "x").unwrap().expectation(Attribute::Matches).cloned().unwrap()
+        };
+        assert_eq!(matches!(expectation(Compat::Goss), Matcher::Invalid(_)), is_invalid, "{matcher}");
+        assert!(!matches!(expectation(Compat::Fixed), Matcher::Invalid(_)), "{matcher}");
+    }
+}
+
+#[test]
+fn contents_by_their_old_name_are_an_attribute_of_their_own() {
+    let text = "file: {x: {exists: true, contains: [a], contents: [b]}, y: {exists: true, contains: []}}";
+    let loaded = Loader::new().load_str(text, "goss.yaml", ".").unwrap();
+    let file = |key| loaded.suite.get(Kind::File, key).unwrap();
+    let attributes: Vec<_> = file("x").expectations.iter().map(|expectation| expectation.attribute).collect();
+    assert_eq!(attributes, [Attribute::Exists, Attribute::Contains, Attribute::Contents]);
+    assert_eq!(file("y").expectations.len(), 1, "an empty list expects nothing");
+    let wanted = crate::Wanted::of(&loaded.suite);
+    assert!(wanted.files["x"].contents && !wanted.files["y"].contents);
+}
+
+#[test]
 fn variables_reach_templates_in_order() {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
@@ -145,4 +234,45 @@ fn variables_reach_templates_in_order() {
     assert_eq!(json, r#"{"a":{"x":1,"y":0},"b":{"z":9},"c":3}"#);
     let error = Loader::new().vars_inline("[1]").load_str("file: {}", "goss.yaml", ".").unwrap_err();
     assert_eq!(error.to_string(), "<inline vars>:1:1: the text is a list or scalar; accepted: a map of variables");
+}
+
+/// Recorded of goss 0.4.10: all files of a run have the same variables, and are read in the order of their keys.
+#[test]
+fn what_a_file_sets_is_seen_by_those_after_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let matching =
+        |name: &str, content: &str| format!("matching: {{{name}: {{content: \"{content}\", matches: x}}}}\n");
+    let text = [
+        "{{ $_ := set .Vars \"x\" \"root\" }}{{ $_ := set .Vars.m \"k\" \"deep\" }}\n",
+        "gossfile: {b.yaml: {}, a.yaml: {}}\n",
+        &matching("root", "{{ .Vars.x }}"),
+        "--- a.yaml\n",
+        &matching("a", "{{ .Vars.x }} {{ .Vars.m }}"),
+        "{{ $_ := set .Vars \"y\" \"from a\" }}{{ $_ := set .Vars \"x\" \"a\" }}\n",
+        "--- b.yaml\n",
+        &matching("b", "{{ .Vars.x }} {{ .Vars.y }} {{ .Vars.m.k }}"),
+    ];
+    write_case(&text.concat(), directory.path());
+    let loader = Loader::new().vars_inline("m: {z: 1}");
+    // Not longer than one load.
+    for _ in 0..2 {
+        let suite = loader.load(directory.path().join("goss.yaml")).unwrap().suite;
+        let content = |key| match &suite.get(Kind::Matching, key).unwrap().target {
+            crate::Target::Matching { content: Value::String(text), .. } => text.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(["root", "a", "b"].map(content), ["root", "root map[k:deep z:1]", "a from a deep"]);
+    }
+}
+
+#[test]
+fn all_templates_of_a_load_are_bounded_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut text = "gossfile: {\"d/*\": {}}\n".to_owned();
+    for number in 0..9 {
+        write!(text, "--- d/{number}.yaml\n{{{{ range 900000 }}}}{{{{ end }}}}\n").unwrap();
+    }
+    write_case(&text, directory.path());
+    let error = Loader::new().load(directory.path().join("goss.yaml")).unwrap_err();
+    assert!(error.to_string().contains("all templates together"), "{error}");
 }

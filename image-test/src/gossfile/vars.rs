@@ -12,7 +12,7 @@ pub(super) fn read(text: &str, name: &str, compat: Compat) -> Result<BTreeMap<St
     let value = match serde_json::from_str::<Value>(text) {
         Ok(value) if compat == Compat::Goss => as_floats(value),
         Ok(value) => value,
-        Err(_) => parse(text, &Origin::verbatim(name, text))?.root.to_value(),
+        Err(_) => parse(text, &Origin::verbatim(name, text))?.root.to_value(compat),
     };
     match value {
         Value::Map(vars) => Ok(vars),

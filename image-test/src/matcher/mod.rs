@@ -24,6 +24,7 @@ pub use error::MatchError;
 pub use functions::*;
 pub use regex::{RegexError, RegexProblem};
 pub(crate) use regex::{translate, translate_within};
+pub(crate) use transform::display;
 
 use crate::{Compat, Value};
 use evaluate::{Actual, Evaluation, Nature};

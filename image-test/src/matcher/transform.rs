@@ -20,7 +20,7 @@ pub(super) fn decode(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 /// A value as Go's `%v` prints it.
-pub(super) fn display(value: &Value) -> Cow<'_, str> {
+pub(crate) fn display(value: &Value) -> Cow<'_, str> {
     match value {
         Value::Null => "<nil>".into(),
         Value::Bool(bool) => bool.to_string().into(),
@@ -84,6 +84,22 @@ pub(super) fn alike(a: &Value, b: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn values_are_shown_as_go_shows_them() {
+        let map = BTreeMap::from([("b".into(), Value::Null), ("a".into(), Value::from(vec![1, 2]))]);
+        for (value, text) in [
+            (Value::from("a b"), "a b"),
+            (Value::from(1.0), "1"),
+            (Value::from(1e6), "1e+06"),
+            (Value::from(0.00001), "1e-05"),
+            (Value::from(0.0), "0"),
+            (Value::Map(map), "map[a:[1 2] b:<nil>]"),
+        ] {
+            assert_eq!(display(&value), text);
+        }
+    }
 
     #[test]
     fn each_byte_that_is_not_text_is_a_replacement_of_its_own() {

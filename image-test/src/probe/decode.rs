@@ -40,12 +40,14 @@ pub(super) fn open(
     let body = frame.open(payload, nonce, options.max_answer)?;
     let records = Records::parse(&body, wanted)?;
     let (users, groups) = accounts(&records, wanted);
+    let (files, below_files) = files::files(&records, wanted, options.max_output);
     Ok(Facts {
         format: FORMAT_VERSION,
         addrs: network::addrs(&records, wanted),
+        below_files,
         commands: commands(&records, wanted, options),
         dns: network::dns(&records, wanted),
-        files: files::files(&records, wanted, options.max_output),
+        files,
         groups,
         http: http::responses(&records, wanted, options.max_output),
         interfaces: network::interfaces(&records, wanted),
@@ -66,13 +68,20 @@ pub(super) fn fact<T>(result: Result<T, String>) -> Fact<T> {
 
 /// Whether the system said that there is no such file, and not that it may not be looked for.
 pub(super) fn is_absent(error: &str) -> bool {
-    ["No such file or directory", "Not a directory"].iter().any(|words| error.trim_end().ends_with(words))
+    error.trim_end().ends_with("No such file or directory") || is_below_file(error)
+}
+
+/// Whether the system said that a path goes on below what is no directory.
+pub(super) fn is_below_file(error: &str) -> bool {
+    error.trim_end().ends_with("Not a directory")
 }
 
 fn commands(records: &Records<'_>, wanted: &Wanted, options: &ProbeOptions) -> BTreeMap<String, Fact<CommandResult>> {
     let result = |index| {
         Ok(match Ran::parse(records.get(Kind::Command, index), options.max_output)? {
             Ran::Exited { status, stdout, stderr } => {
+                // No program ends with more than 255: it is a shell, such as ksh, that tells signals from exit codes.
+                let status = if status > 255 { -1 } else { status };
                 CommandResult::Exited { status, stdout: Text::from(stdout), stderr: Text::from(stderr) }
             }
             Ran::TimedOut => CommandResult::TimedOut,

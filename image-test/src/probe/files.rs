@@ -1,7 +1,7 @@
 //! What the script tells of files.
 
 use super::{
-    decode::{fact, is_absent},
+    decode::{fact, is_absent, is_below_file},
     record::{Kind, Payload, Records},
     run::Ran,
 };
@@ -9,22 +9,28 @@ use crate::{
     Fact, Wanted,
     facts::{FileFacts, FileWanted, Text},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) fn files(
-    records: &Records<'_>,
-    wanted: &Wanted,
-    max_output: usize,
-) -> BTreeMap<String, Fact<Option<FileFacts>>> {
-    let file = |(index, (path, wanted)): (usize, (&String, &FileWanted))| {
+type Files = BTreeMap<String, Fact<Option<FileFacts>>>;
+
+/// Files, and which of the missing ones are below what is no directory.
+pub(super) fn files(records: &Records<'_>, wanted: &Wanted, max_output: usize) -> (Files, BTreeSet<String>) {
+    let mut below_files = BTreeSet::new();
+    let mut files = Files::new();
+    for (index, (path, wanted)) in wanted.files.iter().enumerate() {
         let fact = match records.get(Kind::Stat, index) {
             Ok(status) => fact(file(records, index, *wanted, status, max_output).map(Some)),
-            Err(why) if is_absent(&why) => Fact::Known(None),
+            Err(why) if is_absent(&why) => {
+                if is_below_file(&why) {
+                    below_files.insert(path.clone());
+                }
+                Fact::Known(None)
+            }
             Err(why) => Fact::Unknown(why),
         };
-        (path.clone(), fact)
-    };
-    wanted.files.iter().enumerate().map(file).collect()
+        files.insert(path.clone(), fact);
+    }
+    (files, below_files)
 }
 
 /// A file with the status `MODE:SIZE:UID:GID:OWNER:GROUP`, its mode in hexadecimal and with its type.

@@ -1,4 +1,4 @@
-//! Requests, as a configuration of curl, and what it answers.
+//! Requests, as a configuration of curl or GNU wget, and what it answers.
 
 use super::{
     record::{Kind, Records},
@@ -19,6 +19,18 @@ pub(super) fn timeout(request: &HttpRequest) -> Duration {
 fn limit(request: &HttpRequest) -> Duration {
     request.timeout.unwrap_or(Duration::from_secs(5))
 }
+
+/// What wget is always told.
+const WGET: [&str; 8] = [
+    "--quiet",
+    "--save-headers",
+    "--content-on-error",
+    "--tries=1",
+    "--max-redirect=10",
+    "--no-netrc",
+    "--no-hsts",
+    "--output-document=-",
+];
 
 /// A line of the configuration. Options in it are no arguments, so that none shows in a list of processes.
 fn line(option: &str, value: &str) -> String {
@@ -78,6 +90,48 @@ pub(super) fn configuration(request: &HttpRequest, max_output: usize) -> Option<
     Some(text)
 }
 
+/// Arguments of GNU wget, or why it cannot make the request. They show in the list of processes, and it reads no
+/// configuration from a pipe, so that none may be secret.
+pub(super) fn wget(request: &HttpRequest) -> Result<Vec<String>, &'static str> {
+    let has_userinfo = |url: &str| {
+        let authority = url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', '?', '#']).next();
+        authority.is_some_and(|authority| authority.contains('@'))
+    };
+    let is_secret = credentials(request).is_some()
+        || has_userinfo(&request.url)
+        || request.proxy.as_deref().is_some_and(has_userinfo)
+        || request.headers.iter().any(|header| HttpRequest::is_credential(header));
+    match request {
+        _ if is_secret => return Err("would show the credentials"),
+        HttpRequest { no_follow_redirects: true, .. } => return Err("shows no redirection"),
+        HttpRequest { body: Some(_), .. } => return Err("sends no body"),
+        HttpRequest { method: Some(method), .. } if method != "GET" => return Err("sends nothing but GET"),
+        _ => {}
+    }
+    let mut arguments = Vec::from(WGET.map(String::from));
+    let mut option = |name: &str, value: &str| arguments.push(format!("{name}={value}"));
+    option("--timeout", &super::script::seconds(limit(request)));
+    option("--user-agent", concat!("image-test/", env!("CARGO_PKG_VERSION")));
+    request.headers.iter().for_each(|header| option("--header", header));
+    let files = [
+        ("--ca-certificate", &request.ca_file),
+        ("--certificate", &request.cert_file),
+        ("--private-key", &request.key_file),
+    ];
+    files
+        .into_iter()
+        .filter_map(|(name, file)| Some((name, file.as_ref()?)))
+        .for_each(|(name, file)| option(name, file));
+    for proxy in request.proxy.iter() {
+        ["http_proxy", "https_proxy"].iter().for_each(|name| option("--execute", &format!("{name}={proxy}")));
+    }
+    if request.allow_insecure {
+        arguments.push("--no-check-certificate".into());
+    }
+    arguments.extend(["--".into(), request.url.clone()]);
+    Ok(arguments)
+}
+
 /// The line with the credentials.
 pub(super) fn credentials(request: &HttpRequest) -> Option<Secret> {
     let (user, password) = (request.username.as_deref(), request.password.as_deref());
@@ -90,14 +144,39 @@ pub(super) fn credentials(request: &HttpRequest) -> Option<Secret> {
 
 pub(super) fn responses(records: &Records<'_>, wanted: &Wanted, max_output: usize) -> BTreeMap<String, Fact<Response>> {
     let fact = |(index, key): (usize, &String)| {
-        let ran = Ran::parse(records.get(Kind::Http, index), max_output);
-        let fact = match ran.and_then(Ran::succeeded).and_then(|stdout| response(&stdout)) {
+        let answer = records.get(Kind::Http, index).and_then(|payload| match payload.strip_prefix(b"wget\n") {
+            Some(payload) => wget_response(Ran::parse(Ok(payload), max_output)?),
+            None => Ran::parse(Ok(payload), max_output)?.succeeded().and_then(|stdout| response(&stdout)),
+        });
+        let fact = match answer {
             Ok(response) => Fact::Known(response),
             Err(why) => Fact::Unknown(why),
         };
         (key.clone(), fact)
     };
     wanted.http.keys().enumerate().map(fact).collect()
+}
+
+/// The last response as it came. Exit code 8 says that its status is no success.
+fn wget_response(ran: Ran) -> Result<Response, String> {
+    let stdout = match ran {
+        Ran::Exited { status: 8, stdout, .. } if !stdout.is_empty() => stdout,
+        ran => ran.succeeded()?,
+    };
+    let malformed = || "wget's answer has another form than expected".to_owned();
+    let end = stdout.windows(4).position(|bytes| bytes == b"\r\n\r\n").ok_or_else(malformed)?;
+    let (head, body) = stdout.split_at(end);
+    let head = String::from_utf8_lossy(head).replace("\r\n", "\n");
+    let status = head.strip_prefix("HTTP/").and_then(|line| line.split_ascii_whitespace().nth(1)?.parse().ok());
+    let body = body.get(4..).unwrap_or_default().to_vec();
+    Ok(Response { status: status.ok_or_else(malformed)?, headers: headers(&head), body: Text::from(body) })
+}
+
+/// The headers of a response without its first line, sorted.
+fn headers(block: &str) -> Text {
+    let mut lines: Vec<String> = block.lines().skip(1).filter_map(header).filter(|line| !is_framing(line)).collect();
+    lines.sort();
+    Text::from(lines.join("\n").as_str())
 }
 
 /// Headers of every response on the way, the body of the last one, a line feed, its status and the bytes of all headers.
@@ -108,13 +187,11 @@ fn response(stdout: &[u8]) -> Result<Response, String> {
     let numbers = numbers.get(1..).and_then(|line| std::str::from_utf8(line).ok()).ok_or_else(malformed)?;
     let (status, length) = numbers.split_once(' ').ok_or_else(malformed)?;
     let length = length.parse().ok().filter(|length| *length > 0).ok_or_else(malformed)?;
-    let (headers, body) = content.split_at_checked(length).ok_or_else(malformed)?;
-    let headers = String::from_utf8_lossy(headers).replace("\r\n", "\n");
-    let block = headers.trim_end().rsplit("\n\n").next().unwrap_or_default();
-    let mut lines: Vec<String> = block.lines().skip(1).filter_map(header).collect();
-    lines.sort();
+    let (head, body) = content.split_at_checked(length).ok_or_else(malformed)?;
+    let blocks = String::from_utf8_lossy(head).replace("\r\n", "\n");
+    let block = blocks.trim_end().rsplit("\n\n").next().unwrap_or_default();
     let status = status.parse().ok().filter(|status| *status > 0).ok_or_else(malformed)?;
-    Ok(Response { status, headers: Text::from(lines.join("\n").as_str()), body: Text::from(body.to_vec()) })
+    Ok(Response { status, headers: headers(block), body: Text::from(body.to_vec()) })
 }
 
 /// A header with its name in the usual spelling, which HTTP/2 does not keep: `Content-Type: text/html`.
@@ -127,14 +204,21 @@ fn header(line: &str) -> Option<String> {
     Some(format!("{}: {}", parts.collect::<Vec<_>>().join("-"), value.trim()))
 }
 
+/// Whether a header says how the body was sent, which is no part of the answer.
+fn is_framing(line: &str) -> bool {
+    ["Transfer-Encoding: ", "Trailer: "].iter().any(|name| line.starts_with(name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_last_response_counts() {
-        let (first, last) =
-            ("HTTP/1.1 302 Found\r\nLocation: /b\r\n\r\n", "HTTP/2 200\r\nx-b: 2\r\ncontent-type: c\r\n\r\n");
+        let (first, last) = (
+            "HTTP/1.1 302 Found\r\nLocation: /b\r\n\r\n",
+            "HTTP/2 200\r\nx-b: 2\r\ncontent-type: c\r\ntransfer-encoding: chunked\r\n\r\n",
+        );
         let text = format!("{first}{last}body\n\n\n200 {}", first.len() + last.len());
         let response = response(text.as_bytes()).unwrap();
         assert_eq!(response.status, 200);

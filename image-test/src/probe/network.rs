@@ -74,6 +74,11 @@ impl<'a> Question<'a> {
         right.then(|| Self { kind, host, server, seconds: seconds(wanted.timeout) })
     }
 
+    /// What is looked for in the hosts file.
+    pub(super) fn own_host(&self) -> Option<&'a str> {
+        self.server.is_none().then_some(self.host)
+    }
+
     /// Functions of the script and their arguments behind the index.
     pub(super) fn calls(&self) -> Vec<(&'static str, Vec<String>)> {
         let Some((server, port)) = self.server else {
@@ -97,7 +102,10 @@ impl<'a> Question<'a> {
     fn resolution(&self, records: &Records<'_>, index: usize) -> Result<Resolution, String> {
         let mut addrs = BTreeSet::new();
         match (self.server, self.kind) {
-            (None, _) => addrs = ahosts(Ran::parse(records.get(Kind::Resolve, index), NAMES)?)?,
+            (None, _) => match own_addresses(records, self.host) {
+                own if own.is_empty() => addrs = ahosts(Ran::parse(records.get(Kind::Resolve, index), NAMES)?)?,
+                own => addrs.extend(own),
+            },
             (Some(_), Some(kind)) => addrs.extend(answers(records.get(Kind::Query, index), kind)?),
             (Some(_), None) => {
                 addrs.extend(answers(records.get(Kind::Query, index), "A")?);
@@ -122,11 +130,22 @@ fn reverse(address: IpAddr) -> String {
     }
 }
 
-/// The addresses in the output of `getent ahosts`, which has the same code for a name that does not exist and for a
-/// resolver that cannot be reached.
+/// What the hosts file of the machine says of a name, which the C library does not give in full.
+fn own_addresses(records: &Records<'_>, host: &str) -> Vec<String> {
+    let text = records.find(Kind::Hosts, 0).and_then(Result::ok).unwrap_or_default();
+    let end = text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
+    let (sources, hosts) = text.split_at(end);
+    if !parse::hosts_come_first(sources) {
+        return vec![];
+    }
+    parse::hosts(hosts, host).iter().map(ToString::to_string).collect()
+}
+
+/// The addresses in the output of `getent ahosts`. Its exit code 2 says that no database has the name; the script asked
+/// only where one can be read. A resolver that answers with a failure makes a name unresolvable, as in goss.
 fn ahosts(ran: Ran) -> Result<BTreeSet<String>, String> {
     if let Ran::Exited { status: 2, .. } = ran {
-        return Err("getent does not tell a missing name from a lookup that failed".into());
+        return Ok(BTreeSet::new());
     }
     let text = ran.succeeded()?;
     let text = String::from_utf8_lossy(&text);
@@ -134,12 +153,15 @@ fn ahosts(ran: Ran) -> Result<BTreeSet<String>, String> {
     Ok(addresses.filter(|address| address.parse::<IpAddr>().is_ok()).map(Into::into).collect())
 }
 
-/// The answers of one kind in the output of `dig`.
+/// The answers of one kind in the output of `dig`, `drill` or `host -v`, which print records alike.
 fn answers(payload: Payload<'_>, kind: &str) -> Result<Vec<String>, String> {
-    let text = Ran::parse(payload, NAMES)?.succeeded()?;
+    let text = match Ran::parse(payload, NAMES)? {
+        // Of a name that it does not find, host says so in place of a status, and fails.
+        Ran::Exited { status: 1, stdout, .. } if !stdout.is_empty() => stdout,
+        ran => ran.succeeded()?,
+    };
     let text = String::from_utf8_lossy(&text);
-    let status = text.lines().find_map(|line| line.split_once("status: ")?.1.split(',').next());
-    match status {
+    match text.lines().find_map(status) {
         Some("NOERROR") => {}
         Some("NXDOMAIN") => return Ok(vec![]),
         Some(status) => return Err(format!("the server answered {status}")),
@@ -150,12 +172,22 @@ fn answers(payload: Payload<'_>, kind: &str) -> Result<Vec<String>, String> {
         let [_name, _ttl, "IN", found, data @ ..] = &fields[..] else { return None };
         (*found == kind && !line.starts_with(';')).then_some(())?;
         Some(match (kind, data) {
-            ("SSHFP", [algorithm, digest, hex @ ..]) => format!("{algorithm} {digest} {}", hex.concat()),
+            ("SSHFP", [algorithm, digest, hex @ ..]) => {
+                format!("{algorithm} {digest} {}", hex.concat().to_ascii_uppercase())
+            }
             ("CAA" | "TXT", _) => data.join(" ").replace('"', ""),
             _ => data.join(" "),
         })
     };
     Ok(text.lines().filter_map(record).collect())
+}
+
+/// What the server said: `status: X,` of dig, `rcode: X,` of drill, `not found: 3(X)` of host.
+fn status(line: &str) -> Option<&str> {
+    match line.split_once(" not found: ") {
+        Some((_, status)) => status.split_once('(')?.1.split(')').next(),
+        None => line.split_once("status: ").or_else(|| line.split_once("rcode: "))?.1.split(',').next(),
+    }
 }
 
 pub(super) fn ports(records: &Records<'_>, wanted: &Wanted) -> BTreeMap<String, Fact<BTreeSet<String>>> {
@@ -261,4 +293,57 @@ pub(super) fn dns(records: &Records<'_>, wanted: &Wanted) -> BTreeMap<String, Fa
         (key.clone(), fact)
     };
     wanted.dns.iter().enumerate().map(fact).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ran(status: i32, stdout: &str) -> Vec<u8> {
+        let hex: String = stdout.bytes().map(|byte| format!("{byte:02x}")).collect();
+        format!("s {status} 7 8\ne z\no {hex}z\nend").into_bytes()
+    }
+
+    /// What dig 9.18, drill 1.8.3 and host 9.18 print.
+    #[test]
+    fn every_tool_for_names_is_understood() {
+        let dig = ";; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: 1\n;x.test.\tIN\tA\n";
+        let drill = ";; ->>HEADER<<- opcode: QUERY, rcode: NOERROR, id: 1\n;; QUESTION SECTION:\n;; x.test.\tIN\tA\n\n";
+        let host = "Trying \"x.test\"\nUsing domain server:\nName: 127.0.0.1\nAddress: 127.0.0.1#53\nAliases: \n\n\
+                    ;; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: 1\n;x.test.\t\tIN\tA\n\n";
+        for (kind, record, expected) in [
+            ("A", "x.test.\t60\tIN\tA\t192.0.2.1", "192.0.2.1"),
+            ("MX", "x.test.\t60\tIN\tMX\t10 mx.test.", "10 mx.test."),
+            ("SRV", "x.test.\t\t60\tIN\tSRV\t1 2 80 y.test.", "1 2 80 y.test."),
+            ("TXT", "x.test.\t60\tIN\tTXT\t\"hello\" \"world\"", "hello world"),
+            ("CAA", "x.test.\t60\tIN\tCAA\t0 issue \"ca.test\"", "0 issue ca.test"),
+            ("SSHFP", "x.test.\t60\tIN\tSSHFP\t1 1 000102030a0b", "1 1 000102030A0B"),
+        ] {
+            for head in [dig, drill, host] {
+                let answer = ran(0, &format!("{head};; ANSWER SECTION:\n{record}\n"));
+                assert_eq!(answers(Ok(&answer), kind), Ok(vec![expected.to_owned()]), "{head}");
+            }
+        }
+        assert_eq!(answers(Ok(&ran(0, dig)), "A"), Ok(vec![]));
+        let missing = "Trying \"none.test\"\nHost none.test not found: 3(NXDOMAIN)\nReceived 27 bytes\n";
+        assert_eq!(answers(Ok(&ran(1, missing)), "A"), Ok(vec![]));
+        let rcode = |status: &str| drill.replace("NOERROR", status);
+        assert_eq!(answers(Ok(&ran(0, &rcode("NXDOMAIN"))), "A"), Ok(vec![]));
+        for (status, text, why) in [
+            (0, rcode("SERVFAIL"), "the server answered SERVFAIL"),
+            (1, "Host fail.test not found: 2(SERVFAIL)\n".into(), "the server answered SERVFAIL"),
+            (1, "Trying \"x\"\n;; no servers could be reached\n".into(), "the server gave no answer"),
+            (9, String::new(), "exit code 9: "),
+        ] {
+            assert_eq!(answers(Ok(&ran(status, &text)), "A"), Err(why.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_getent_with_an_answer_tells_that_there_is_no_name() {
+        let exited = |status, stdout: &str| Ran::Exited { status, stdout: stdout.into(), stderr: vec![] };
+        assert_eq!(ahosts(exited(2, "")), Ok(BTreeSet::new()));
+        assert_eq!(ahosts(exited(0, "192.0.2.1 STREAM x\n")), Ok(BTreeSet::from(["192.0.2.1".to_owned()])));
+        assert!(ahosts(exited(1, "")).is_err() && ahosts(Ran::TimedOut).is_err());
+    }
 }

@@ -261,7 +261,10 @@ impl Body {
         self.parts.push(include_str!("sh/services.sh"));
         self.timeout = self.timeout.saturating_add(Duration::from_secs(30));
         // All of them, so that an index is that of the wanted ones.
-        let name = |name: &String| if super::system::is_unit_name(name) { quote(name) } else { "no.service".into() };
+        let name = |name: &String| match super::system::is_unit_pattern(name) {
+            true => quote(name),
+            false => "no.service".into(),
+        };
         self.call(["services".into()].into_iter().chain(wanted.services.iter().map(name)));
     }
 
@@ -346,10 +349,17 @@ impl Body {
             if let Some((host, port)) = network::tcp(&addr.address) {
                 self.timeout = self.timeout.saturating_add(addr.timeout);
                 let local = addr.local_address.as_deref().unwrap_or_default();
-                let words = [host, port, local].map(quote);
+                // The machine knows its services better.
+                let known = parse::port(&[], "tcp", port).map(|number| number.to_string()).unwrap_or_default();
+                let words = [host, port, local, &known].map(quote);
                 let head = ["address".into(), index.to_string(), seconds(addr.timeout)];
                 self.call(head.into_iter().chain(words));
             }
+        }
+        let own = wanted.dns.values().filter_map(|dns| network::Question::of(dns)?.own_host()).map(quote);
+        let patterns: Vec<String> = own.map(|host| format!("-e {host}")).collect();
+        if !patterns.is_empty() {
+            self.call(["hosts".into()].into_iter().chain(patterns));
         }
         for (index, dns) in wanted.dns.values().enumerate() {
             let Some(question) = network::Question::of(dns) else { continue };
@@ -367,7 +377,12 @@ impl Body {
                     self.secrets.insert(name, secret);
                 }
                 self.timeout = self.timeout.saturating_add(timeout);
-                self.call(["request".into(), index.to_string(), seconds(timeout), configuration]);
+                let wget = http::wget(request).map_or_else(
+                    |why| vec![why.to_owned()],
+                    |arguments| [String::new()].into_iter().chain(arguments).collect(),
+                );
+                let head = ["request".into(), index.to_string(), seconds(timeout), configuration];
+                self.call(head.into_iter().chain(wget.iter().map(|word| quote(word))));
             }
         }
         // What the suite's programs are started with is no place for secrets.

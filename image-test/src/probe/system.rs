@@ -19,6 +19,11 @@ pub(super) fn is_unit_name(name: &str) -> bool {
     !name.is_empty() && name.len() < 256 && !name.starts_with('-') && name.bytes().all(plain)
 }
 
+/// Whether a name is that of a unit, or a pattern of such names for init systems that have their services as files.
+pub(super) fn is_unit_pattern(name: &str) -> bool {
+    is_unit_name(&name.replace(['*', '?', '[', ']', '^'], "x"))
+}
+
 pub(super) fn packages(records: &Records<'_>, wanted: &Wanted) -> BTreeMap<String, Fact<Vec<String>>> {
     let listing = Listing::of(records);
     let fact = |name: &String| match &listing {
@@ -47,6 +52,7 @@ impl<'a> Listing<'a> {
             "dpkg" => parse::dpkg_query(text),
             "pacman" => pacman_query(text),
             "rpm" => parse::rpm_query(text),
+            "none" => BTreeMap::new(),
             _ => return Err("the package manager is not known".into()),
         };
         Ok(Self { manager, packages, text: String::from_utf8_lossy(text).into_owned() })
@@ -60,6 +66,7 @@ impl<'a> Listing<'a> {
         let mut lines = self.text.lines();
         let is_absent = match self.manager {
             "apk" => lines.next_back() == Some("end"),
+            "none" => true,
             "dpkg" => {
                 let missing = format!("dpkg-query: no packages found matching {name}");
                 lines.any(|line| line == missing || dpkg_name(line, name))
@@ -111,7 +118,8 @@ pub(super) fn services(records: &Records<'_>, wanted: &Wanted) -> BTreeMap<Strin
     let fact = |(index, name): (usize, &String)| {
         let facts = match &units {
             _ if name.contains('/') => facts(false, Fact::Known(false), vec![]),
-            _ if !is_unit_name(name) => unknown(format!("{name:?} is no name of a service")),
+            _ if !is_unit_pattern(name) => unknown(format!("{name:?} is no name of a service")),
+            Some(_) if !is_unit_name(name) => unknown(format!("{name:?} is a pattern, and systemd is asked by name")),
             Some(Ok(units)) => match units.get(index) {
                 Some(unit) => facts(parse::is_enabled(&unit.unit_file_state), Fact::Known(unit.is_active()), vec![]),
                 None => unknown("systemctl told nothing of it".into()),

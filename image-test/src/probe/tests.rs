@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     Fact,
-    facts::{AddrWanted, CommandResult, CommandWanted, FileWanted, Text},
+    facts::{AddrWanted, CommandResult, CommandWanted, DnsWanted, FileWanted, Text},
 };
 use image_core::{Architecture, BootMode, ExecOutput, Exit, MachineInfo, MemoryStore, Platform, Upload, async_trait};
 use std::{
@@ -15,6 +15,7 @@ use std::{
     sync::Mutex,
 };
 
+mod answers;
 mod channel;
 mod fuzz;
 mod shells;
@@ -133,6 +134,8 @@ fn everything(directory: &Path) -> Wanted {
     wanted.ports.extend(["tcp:1", "tcp6:1", "udp:1", "udp6:1", "tcp:x"].map(Into::into));
     wanted.interfaces.extend(["lo", "none0", "../lo"].map(Into::into));
     wanted.kernel_params.extend(["kernel.ostype", "net.ipv4.ip_local_port_range", "no.such"].map(Into::into));
+    let timeout = Duration::from_secs(5);
+    wanted.dns.insert("self".into(), DnsWanted { resolve: "localhost".into(), server: None, timeout });
     wanted.processes.extend(["nothing-here", "a\nb"].map(Into::into));
     wanted.mounts.extend([("/proc".into(), true), ("/".into(), false), ("/no such".into(), true)]);
     wanted

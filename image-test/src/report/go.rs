@@ -1,28 +1,11 @@
-//! Values as Go prints them, so that reports are the same text.
+//! JSON as Go writes it, so that reports are the same text.
 
-use crate::Value;
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 use std::io;
 
-/// A value as `%v` of Go's package fmt prints it.
-pub(crate) fn print(value: &Value) -> String {
-    match value {
-        Value::Null => "<nil>".into(),
-        Value::Bool(value) => value.to_string(),
-        Value::Int(value) => value.to_string(),
-        Value::Float(value) => number(*value, -4, |exponent| format!("{:+03}", exponent)),
-        Value::String(value) => value.clone(),
-        Value::List(list) => format!("[{}]", list.iter().map(print).collect::<Vec<_>>().join(" ")),
-        Value::Map(map) => {
-            let entries: Vec<_> = map.iter().map(|(key, value)| format!("{key}:{}", print(value))).collect();
-            format!("map[{}]", entries.join(" "))
-        }
-    }
-}
-
-/// The shortest digits that give the number back; as a power of ten below `lowest` and from 21 on.
-fn number(value: f64, lowest: i32, exponent_text: fn(i32) -> String) -> String {
+/// The shortest digits that give the number back; as a power of ten below 1e-6 and from 1e21 on.
+fn number(value: f64) -> String {
     match value {
         _ if value.is_nan() => return "NaN".into(),
         _ if value.is_infinite() => return if value > 0.0 { "+Inf" } else { "-Inf" }.into(),
@@ -33,8 +16,8 @@ fn number(value: f64, lowest: i32, exponent_text: fn(i32) -> String) -> String {
         return scientific;
     };
     match exponent.parse::<i32>() {
-        Ok(exponent) if value != 0.0 && (exponent < lowest || exponent >= 21) => {
-            format!("{digits}e{}", exponent_text(exponent))
+        Ok(exponent) if value != 0.0 && !(-6..21).contains(&exponent) => {
+            format!("{digits}e{exponent:+}")
         }
         _ => value.to_string(),
     }
@@ -46,17 +29,31 @@ fn number(value: f64, lowest: i32, exponent_text: fn(i32) -> String) -> String {
 /// The value has keys that are no strings, which none of ours has.
 pub(super) fn json(value: &impl Serialize, html: bool, indent: Option<&str>) -> io::Result<String> {
     let mut bytes = vec![];
+    write_json(&mut bytes, value, html, indent)?;
+    String::from_utf8(bytes).map_err(io::Error::other)
+}
+
+/// Writes what [`json`] gives.
+///
+/// # Errors
+/// As [`json`], and those of the writer.
+pub(super) fn write_json(
+    out: &mut impl io::Write,
+    value: &impl Serialize,
+    html: bool,
+    indent: Option<&str>,
+) -> io::Result<()> {
     match indent {
         None => {
             let formatter = GoFormatter { inner: CompactFormatter, html };
-            value.serialize(&mut Serializer::with_formatter(&mut bytes, formatter))?;
+            value.serialize(&mut Serializer::with_formatter(out, formatter))?;
         }
         Some(indent) => {
             let formatter = GoFormatter { inner: PrettyFormatter::with_indent(indent.as_bytes()), html };
-            value.serialize(&mut Serializer::with_formatter(&mut bytes, formatter))?;
+            value.serialize(&mut Serializer::with_formatter(out, formatter))?;
         }
     }
-    String::from_utf8(bytes).map_err(io::Error::other)
+    Ok(())
 }
 
 /// Another formatter, with the numbers and escapes of Go.
@@ -89,7 +86,7 @@ impl<F: Formatter> Formatter for GoFormatter<F> {
     }
 
     fn write_f64<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
-        writer.write_all(number(value, -6, |exponent| format!("{exponent:+}")).as_bytes())
+        writer.write_all(number(value).as_bytes())
     }
 
     fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
@@ -110,24 +107,7 @@ impl<F: Formatter> Formatter for GoFormatter<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
-
-    #[test]
-    fn prints_as_percent_v() {
-        let map = BTreeMap::from([("b".into(), Value::Null), ("a".into(), Value::from(vec![1, 2]))]);
-        for (value, text) in [
-            (Value::from("a b"), "a b"),
-            (Value::from(1.0), "1"),
-            (Value::from(0.25), "0.25"),
-            (Value::from(1e21), "1e+21"),
-            (Value::from(1e20), "100000000000000000000"),
-            (Value::from(0.00001), "1e-05"),
-            (Value::from(0.0), "0"),
-            (Value::Map(map), "map[a:[1 2] b:<nil>]"),
-        ] {
-            assert_eq!(print(&value), text);
-        }
-    }
+    use crate::Value;
 
     #[test]
     fn json_is_escaped_as_go_does() {

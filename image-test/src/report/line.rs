@@ -1,7 +1,10 @@
 //! One outcome in words.
 
 use super::{Run, go, sort_key};
-use crate::{Finding, Outcome, Value, matcher::Match};
+use crate::{
+    Finding, Outcome, Value,
+    matcher::{Match, display},
+};
 use image_core::Verdict;
 use serde::Serialize;
 use similar::TextDiff;
@@ -125,7 +128,7 @@ pub(super) fn header(outcome: &Outcome) -> String {
     if !outcome.meta.is_empty() {
         text.push_str("Meta:\n");
         for (key, value) in &outcome.meta {
-            let _ = writeln!(text, "    {key}: {}", go::print(value));
+            let _ = writeln!(text, "    {key}: {}", display(value));
         }
     }
     text

@@ -16,7 +16,6 @@ use image_core::{Timestamp, Verdict};
 use line::Style;
 use std::{fmt, io, str::FromStr, time::Duration};
 
-pub(crate) use go::print;
 pub(crate) use line::describe;
 
 /// The exit code where a suite did not pass in the time it was given.

@@ -10,6 +10,8 @@ pub enum Attribute {
     Addrs,
     /// Body of a response.
     Body,
+    /// Lines or text of a file, by its old name.
+    Contains,
     /// Lines or text of a file.
     Contents,
     /// The content of a `matching` resource.
@@ -96,6 +98,7 @@ impl Attribute {
         match self {
             Self::Addrs => "addrs",
             Self::Body => "body",
+            Self::Contains => "contains",
             Self::Contents => "contents",
             Self::Matches => "matches",
             Self::Enabled => "enabled",
@@ -140,7 +143,7 @@ impl Attribute {
 
     /// Whether it holds text of any length, on which a list means patterns over lines.
     pub fn is_reader(self) -> bool {
-        matches!(self, Self::Body | Self::Contents | Self::Headers | Self::Stderr | Self::Stdout)
+        matches!(self, Self::Body | Self::Contains | Self::Contents | Self::Headers | Self::Stderr | Self::Stdout)
     }
 }
 

@@ -113,9 +113,9 @@ impl Kind {
             Self::Addr => &[Reachable],
             Self::Command => &[ExitStatus, Stdout, Stderr],
             Self::Dns => &[Resolvable, Addrs],
-            Self::File => {
-                &[Exists, Mode, Owner, Uid, Group, Gid, LinkedTo, Filetype, Contents, Size, Md5, Sha256, Sha512]
-            }
+            Self::File => &[
+                Exists, Mode, Owner, Uid, Group, Gid, LinkedTo, Filetype, Contains, Contents, Size, Md5, Sha256, Sha512,
+            ],
             Self::Group => &[Exists, Gid],
             Self::Http => &[Status, Headers, Body],
             Self::Interface => &[Exists, Addrs, Mtu],

@@ -282,4 +282,10 @@ impl HttpRequest {
     pub fn new(url: impl Into<String>) -> Self {
         Self { url: url.into(), ..Self::default() }
     }
+
+    /// Whether a header proves who sends it.
+    pub(crate) fn is_credential(header: &str) -> bool {
+        const NAMES: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
+        header.split_once(':').is_some_and(|(own, _)| NAMES.iter().any(|name| own.trim().eq_ignore_ascii_case(name)))
+    }
 }

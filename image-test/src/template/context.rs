@@ -12,6 +12,8 @@ use std::{
 
 /// Steps of one rendering: expressions evaluated, elements made, and [`BYTES_PER_STEP`] bytes of text each.
 pub(super) const MAX_STEPS: u64 = 2_000_000;
+/// Steps of all renderings that share their values, which none of them frees.
+const MAX_ALL_STEPS: u64 = 4 * MAX_STEPS;
 /// The longest text, of the whole output or of one value, in bytes.
 pub(super) const MAX_TEXT: usize = 16 << 20;
 const BYTES_PER_STEP: u64 = 32;
@@ -46,11 +48,14 @@ impl From<fmt::Error> for Fault {
     }
 }
 
-/// One rendering. Functions share it.
+/// Renderings that share their values. Functions share it.
 #[derive(Debug)]
 pub(super) struct Context {
     env: BTreeMap<String, String>,
+    /// Of this rendering.
     steps: Cell<u64>,
+    /// Of those before it.
+    past_steps: Cell<u64>,
     maps: RefCell<Vec<Rc<Map>>>,
     expressions: RefCell<HashMap<Text, Regex>>,
     zone: TimeZone,
@@ -63,7 +68,14 @@ impl Context {
             Some("") => TimeZone::UTC,
             Some(name) => TimeZone::get(name.trim_start_matches(':')).unwrap_or(TimeZone::UTC),
         };
-        Self { env, steps: Cell::new(0), maps: RefCell::default(), expressions: RefCell::default(), zone }
+        Self {
+            env,
+            steps: Cell::new(0),
+            past_steps: Cell::new(0),
+            maps: RefCell::default(),
+            expressions: RefCell::default(),
+            zone,
+        }
     }
 
     pub(super) fn env(&self, name: &str) -> Option<&str> {
@@ -79,12 +91,20 @@ impl Context {
         &self.zone
     }
 
+    /// Begins another rendering.
+    pub(super) fn begin(&self) {
+        self.past_steps.set(self.past_steps.get().saturating_add(self.steps.replace(0)));
+    }
+
     /// Counts work done.
     pub(super) fn spend(&self, steps: u64) -> Result<(), Fault> {
         let total = self.steps.get().saturating_add(steps);
         self.steps.set(total);
         if total > MAX_STEPS {
             return Err(Fault::new(format!("the template takes more than {MAX_STEPS} steps")));
+        }
+        if total.saturating_add(self.past_steps.get()) > MAX_ALL_STEPS {
+            return Err(Fault::new(format!("all templates together take more than {MAX_ALL_STEPS} steps")));
         }
         Ok(())
     }

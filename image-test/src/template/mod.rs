@@ -65,15 +65,37 @@ pub struct TemplateError {
 /// # Errors
 /// A syntax error, an error of a function, a missing key of a map, or a template that grows without end.
 pub fn render(source: &str, file: &str, data: &Data) -> Result<Rendered, TemplateError> {
-    let lines = line_starts(source);
-    let error = |at: usize, message: String| TemplateError { position: position(source, &lines, file, at), message };
-    let program = parser::parse(source).map_err(|SyntaxError { at, message }| error(at, message))?;
-    let failed = |Failure { at, fault }: Failure| error(at, fault.0);
-    let cx = Rc::new(Context::new(data.env.clone()));
-    let root = root(&cx, data).map_err(|fault| failed(Failure { at: 0, fault }))?;
-    let executor = Executor::new(source, &lines, &program, cx);
-    let (text, lines) = executor.run(root).map_err(failed)?.finish();
-    Ok(Rendered { text, lines })
+    Renderer::new(data).render(source, file)
+}
+
+/// Renders templates one after the other, each of which sees what those before it `set` in the variables, as the
+/// gossfiles of one run of goss do.
+#[derive(Debug)]
+pub(crate) struct Renderer {
+    cx: Rc<Context>,
+    root: Result<Val, Fault>,
+}
+
+impl Renderer {
+    pub(crate) fn new(data: &Data) -> Self {
+        let cx = Rc::new(Context::new(data.env.clone()));
+        let root = root(&cx, data);
+        Self { cx, root }
+    }
+
+    /// As [`render`].
+    pub(crate) fn render(&self, source: &str, file: &str) -> Result<Rendered, TemplateError> {
+        let lines = line_starts(source);
+        let error =
+            |at: usize, message: String| TemplateError { position: position(source, &lines, file, at), message };
+        let program = parser::parse(source).map_err(|SyntaxError { at, message }| error(at, message))?;
+        let failed = |Failure { at, fault }: Failure| error(at, fault.0);
+        let root = self.root.clone().map_err(|fault| failed(Failure { at: 0, fault }))?;
+        self.cx.begin();
+        let executor = Executor::new(source, &lines, &program, Rc::clone(&self.cx));
+        let (text, lines) = executor.run(root).map_err(failed)?.finish();
+        Ok(Rendered { text, lines })
+    }
 }
 
 /// `.`

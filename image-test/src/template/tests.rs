@@ -2,6 +2,8 @@ use super::*;
 use proptest::prelude::*;
 use serde::Deserialize;
 
+mod fuzz;
+
 /// What Go renders, as `tests/template_cases/generator` recorded it.
 #[derive(Deserialize)]
 struct Recorded {

@@ -172,3 +172,26 @@ async fn the_fingerprint_is_of_what_is_expected() {
     let error = GossValidator::new(Suite::new()).fingerprint(&cx).await.unwrap_err();
     insta::assert_snapshot!(error, @"suite of validator goss is `empty`; accepted: at least one resource");
 }
+
+#[tokio::test]
+async fn no_secret_is_in_the_fingerprint() {
+    let cx = context().await;
+    let of = async |url: &str, change: fn(&mut HttpRequest)| {
+        let mut resource = resource(Kind::Http, "x", &[(Attribute::Status, 200.into())]);
+        let mut request = HttpRequest::new(url);
+        change(&mut request);
+        resource.target = Target::Http(Box::new(request));
+        GossValidator::new(suite([resource])).fingerprint(&cx).await.unwrap().unwrap()
+    };
+    let base = of("http://host/", |_| {}).await;
+    assert_eq!(of("http://host/", |request| request.password = Some("secret".into())).await, base);
+    assert_ne!(of("http://host/", |request| request.username = Some("ada".into())).await, base);
+    assert_ne!(of("http://host/a@b", |_| {}).await, of("http://host/b", |_| {}).await);
+    assert_eq!(of("http://u:one@host/?a@b", |_| {}).await, of("http://u:two@host/?a@b", |_| {}).await);
+    let proxied = of("http://host/", |request| request.proxy = Some("http://u:one@proxy:1".into())).await;
+    assert_eq!(of("http://host/", |request| request.proxy = Some("http://u:two@proxy:1".into())).await, proxied);
+    assert_ne!(proxied, base);
+    let token = of("http://host/", |request| request.headers.push("authorization: Bearer one".into())).await;
+    assert_eq!(of("http://host/", |request| request.headers.push("authorization: Bearer two".into())).await, token);
+    assert_ne!(of("http://host/", |request| request.headers.push("accept: a".into())).await, token);
+}

@@ -2,6 +2,7 @@
 
 use super::{
     Content, Document, Key, Node, Origin, Scalar, YamlError,
+    indented::{self, Indented},
     scalar::{Resolved, Tag, resolve},
 };
 use crate::Position;
@@ -9,7 +10,7 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
 use std::collections::{HashMap, HashSet};
 
 /// How deep a value may nest. Those who walk the tree do so by recursion.
-const MAX_DEPTH: usize = 100;
+pub(super) const MAX_DEPTH: usize = 100;
 
 /// How large a tree may grow, aliases expanded: its nodes, and one for every [`TEXT_UNIT`] bytes of text.
 const MAX_SIZE: usize = 1_000_000;
@@ -19,9 +20,34 @@ const TEXT_UNIT: usize = 32;
 pub(crate) fn parse(text: &str, origin: &Origin) -> Result<Document, YamlError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     check_characters(text, origin)?;
+    let mut text = Indented::new(text);
+    loop {
+        match compose(&text, origin) {
+            Ok(document) => return Ok(document),
+            Err(Failure { unindented: Some(start), .. }) if text.indent(&start) => {}
+            Err(Failure { error, .. }) => return Err(error),
+        }
+    }
+}
+
+/// Why a text cannot be read.
+struct Failure {
+    error: YamlError,
+    /// Where the quoted text begins that goes on without indentation.
+    unindented: Option<Marker>,
+}
+
+impl From<YamlError> for Failure {
+    fn from(error: YamlError) -> Self {
+        Self { error, unindented: None }
+    }
+}
+
+fn compose(indented: &Indented<'_>, origin: &Origin) -> Result<Document, Failure> {
+    let text = indented.text();
     let unterminated = (!text.ends_with('\n')).then(|| text.chars().count());
-    let mut composer =
-        Composer { origin, anchors: HashMap::new(), used: HashSet::new(), stack: vec![], size: 0, unterminated };
+    let (anchors, used) = (HashMap::new(), HashSet::new());
+    let mut composer = Composer { origin, indented, anchors, used, stack: vec![], size: 0, unterminated };
     let mut root = None;
     let mut second = None;
     for event in Parser::new_from_str(text) {
@@ -29,7 +55,10 @@ pub(crate) fn parse(text: &str, origin: &Origin) -> Result<Document, YamlError> 
             Ok(event) => event,
             // Like yaml.v3, we read no further than the first document.
             Err(_) if root.is_some() => break,
-            Err(error) => return Err(composer.error(error.marker(), error.info())),
+            Err(error) => {
+                let unindented = (error.info() == indented::COMPLAINT).then(|| *error.marker());
+                return Err(Failure { error: composer.error(error.marker(), error.info()), unindented });
+            }
         };
         match (&root, event) {
             (None, event) => root = composer.event(event, span)?,
@@ -65,6 +94,7 @@ fn check_characters(text: &str, origin: &Origin) -> Result<(), YamlError> {
 
 struct Composer<'a> {
     origin: &'a Origin,
+    indented: &'a Indented<'a>,
     anchors: HashMap<usize, Anchored>,
     used: HashSet<usize>,
     stack: Vec<Frame>,
@@ -99,7 +129,7 @@ enum PendingKey {
 
 impl Composer<'_> {
     fn position(&self, marker: &Marker) -> Position {
-        self.origin.position(marker.line(), marker.col())
+        self.origin.position(marker.line(), self.indented.column(marker))
     }
 
     fn error(&self, marker: &Marker, message: impl Into<String>) -> YamlError {
@@ -231,7 +261,8 @@ impl Composer<'_> {
     }
 }
 
-fn unique(seen: &mut HashMap<String, Position>, key: &str, position: &Position) -> Result<(), YamlError> {
+/// Refuses a key that was there before.
+pub(super) fn unique(seen: &mut HashMap<String, Position>, key: &str, position: &Position) -> Result<(), YamlError> {
     match seen.insert(key.to_owned(), position.clone()) {
         None => Ok(()),
         Some(first) => {

@@ -1,18 +1,21 @@
-//! YAML as Go's `yaml.v3` decodes it, as a tree that knows where everything is written. JSON is YAML too.
+//! YAML as Go's `yaml.v3` decodes it, and JSON, as a tree that knows where everything is written.
 
 mod base64;
 mod compose;
 mod emit;
+mod indented;
+mod json;
 mod scalar;
 #[cfg(test)]
 mod tests;
 mod timestamp;
 
-use crate::{Position, Value};
+use crate::{Compat, Position, Value};
 use std::{collections::HashSet, sync::Arc};
 
 pub(crate) use compose::parse;
 pub(crate) use emit::{block, key as emit_key};
+pub(crate) use json::parse_json;
 pub(crate) use scalar::Resolved;
 #[cfg(test)]
 pub(crate) use tests::any_value;
@@ -103,7 +106,9 @@ impl Node {
             Content::Scalar(scalar) => match &scalar.resolved {
                 Resolved::Null => "null".into(),
                 Resolved::Bool(_) => format!("the boolean `{}`", scalar.text),
-                Resolved::Int(_) | Resolved::Float(_) => format!("the number `{}`", scalar.text),
+                Resolved::Int(_) | Resolved::Unsigned(_) | Resolved::Float(_) => {
+                    format!("the number `{}`", scalar.text)
+                }
                 Resolved::String => format!("the text `{}`", shorten(&scalar.text)),
                 Resolved::Timestamp => format!("the timestamp `{}`", scalar.text),
             },
@@ -122,14 +127,20 @@ impl Node {
         }
     }
 
-    /// The value without its places. A timestamp is the text it is written as.
-    pub(crate) fn to_value(&self) -> Value {
+    /// The value without its places. A timestamp is the text it is written as, a number beyond 63 bits is not exact; with
+    /// [`Compat::Goss`] both are as Go prints them.
+    pub(crate) fn to_value(&self, compat: Compat) -> Value {
         match &self.content {
-            Content::List(items) => Value::List(items.iter().map(Self::to_value).collect()),
+            Content::List(items) => Value::List(items.iter().map(|item| item.to_value(compat)).collect()),
             Content::Map(entries) => {
-                Value::Map(entries.iter().map(|(key, value)| (key.text.clone(), value.to_value())).collect())
+                Value::Map(entries.iter().map(|(key, value)| (key.text.clone(), value.to_value(compat))).collect())
             }
             Content::Scalar(scalar) => match scalar.resolved {
+                Resolved::Timestamp if compat == Compat::Goss => {
+                    Value::String(timestamp::printed(&scalar.text).unwrap_or_else(|| scalar.text.clone()))
+                }
+                Resolved::Unsigned(value) if compat == Compat::Goss => Value::String(value.to_string()),
+                Resolved::Unsigned(value) => Value::Float(value as f64),
                 Resolved::Null => Value::Null,
                 Resolved::Bool(value) => Value::Bool(value),
                 Resolved::Int(value) => Value::Int(value),

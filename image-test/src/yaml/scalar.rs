@@ -8,6 +8,8 @@ pub(crate) enum Resolved {
     Null,
     Bool(bool),
     Int(i64),
+    /// A whole number that needs 64 bits, for which Go has another type.
+    Unsigned(u64),
     Float(f64),
     String,
     /// Goss gets a time from it, which no check can use.
@@ -63,9 +65,10 @@ pub(super) fn resolve(text: &str, tag: Option<Tag>, quoted: bool) -> Result<(Str
     };
     match (tag, plain(text, tag == Tag::Timestamp)) {
         (Tag::Float, Resolved::Int(number)) => as_written(Resolved::Float(number as f64)),
+        (Tag::Float, Resolved::Unsigned(number)) => as_written(Resolved::Float(number as f64)),
         (Tag::Bool, resolved @ Resolved::Bool(_))
         | (Tag::Float, resolved @ Resolved::Float(_))
-        | (Tag::Int, resolved @ Resolved::Int(_))
+        | (Tag::Int, resolved @ (Resolved::Int(_) | Resolved::Unsigned(_)))
         | (Tag::Null, resolved @ Resolved::Null)
         | (Tag::Timestamp, resolved @ Resolved::Timestamp) => as_written(resolved),
         (tag, _) => Err(format!("`{text}` is not a `!!{}`", format!("{tag:?}").to_lowercase())),
@@ -128,7 +131,7 @@ fn integer(text: &str) -> Option<Resolved> {
     match i64::try_from(if negative { -i128::from(magnitude) } else { i128::from(magnitude) }) {
         Ok(number) => Some(Resolved::Int(number)),
         Err(_) if negative || text.starts_with('+') => None,
-        Err(_) => Some(Resolved::Float(magnitude as f64)),
+        Err(_) => Some(Resolved::Unsigned(magnitude)),
     }
 }
 

@@ -12,7 +12,6 @@ fn a_policy_is_what_the_settings_need() {
     insta::assert_json_snapshot!("plain", iam_policy(&builder));
 }
 
-#[cfg(feature = "ssm")]
 #[test]
 fn what_is_asked_for_by_name_is_allowed_by_name() {
     let builder = testing::builder("111122223333/us-gov-west-1", AmiSource::parameter("/aws/service/ami/latest"))

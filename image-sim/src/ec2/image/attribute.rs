@@ -31,7 +31,7 @@ impl Action for Modify {
         let mut this = Self {
             id: IMAGE.required(params, "ImageId")?,
             permission: Change::parse(params, "LaunchPermission")?,
-            description: params.sub("Description").text("Value"),
+            description: params.sub("Description").maybe_empty("Value"),
             imds: params.sub("ImdsSupport").one_of("Value", &["v2.0"])?,
         };
         match (attribute.as_deref(), params.text("Value")) {
@@ -63,7 +63,7 @@ impl Action for Modify {
         if let Some(description) = self.description {
             image.description = description;
         }
-        image.imds = self.imds.or(image.imds.take());
+        image.imds = self.imds.or_else(|| image.imds.take());
         done(xml);
         Ok(())
     }

@@ -75,7 +75,7 @@ fn field(instance: &Instance, ec2: &State, name: &str, now: Timestamp) -> Vec<St
         "private-ip-address" => one(&instance.private_ip),
         "reservation-id" => one(&instance.reservation),
         "root-device-name" => one(&instance.root_device),
-        "spot-instance-request-id" => maybe(instance.spot.as_ref()),
+        "spot-instance-request-id" => maybe(instance.spot.as_ref().map(|spot| &spot.id)),
         "subnet-id" => one(&instance.subnet_id),
         _ => one(&instance.vpc_id),
     }

@@ -105,7 +105,7 @@ async fn shut_down_by_itself(cloud: Weak<Cloud>, place: Place, id: String, gener
         let timings = &cloud.config.timings;
         let instance = world.region(&place, now).ec2.instances.get_mut(&id);
         let Some(instance) = instance.filter(|instance| instance.phase.generation == generation) else { return };
-        let (goal, time) = match instance.shutdown_terminates || instance.spot.is_some() {
+        let (goal, time) = match instance.shutdown_terminates || one_time(instance) {
             true => (Goal::Terminated, timings.instance_terminate),
             false => (Goal::Stopped, timings.instance_stop),
         };
@@ -114,6 +114,11 @@ async fn shut_down_by_itself(cloud: Weak<Cloud>, place: Place, id: String, gener
         end(instance, goal, after(now, time))
     };
     finish(&cloud, &place, &id, ending).await;
+}
+
+/// Whether it is a Spot instance that cannot be stopped.
+fn one_time(instance: &Instance) -> bool {
+    instance.spot.as_ref().is_some_and(|spot| !spot.persistent)
 }
 
 /// What is left to do for an instance that ends: its body, the goal, the number of the phase.
@@ -264,7 +269,7 @@ impl Action for Stop {
             return Err(refuse(id, "stopped"));
         }
         let instances = &cx.region().ec2.instances;
-        if let Some(id) = before.keys().find(|id| instances.get(*id).is_some_and(|instance| instance.spot.is_some())) {
+        if let Some(id) = before.keys().find(|id| instances.get(*id).is_some_and(one_time)) {
             let message = format!(
                 "You can't stop the Spot Instance '{id}' because it is associated with a one-time Spot Instance request. \
                  You can only stop Spot Instances associated with persistent Spot Instance requests."

@@ -10,7 +10,7 @@ use super::super::launch_template::{self, TemplateRef};
 use super::super::snapshot::Snapshot;
 use super::super::volume::{Attachment, Volume};
 use super::launch_data::{LaunchData, Metadata};
-use super::{Goal, Instance, Phase, lifecycle};
+use super::{Goal, Instance, Phase, SpotRequest, lifecycle};
 use crate::clock::after;
 use crate::error::ApiError;
 use crate::fault::throttled;
@@ -206,7 +206,7 @@ impl Launch {
             disable_api_termination: data.disable_api_termination.unwrap_or(false),
             ebs_optimized: data.ebs_optimized.unwrap_or(false),
             monitoring: data.monitoring.unwrap_or(false),
-            spot: data.spot.as_ref().map(|_| new_id("sir")[..12].to_owned()),
+            spot: data.spot.as_ref().map(|spot| SpotRequest { id: new_id("sir"), persistent: spot.persistent }),
             token,
             launched: now,
             phase: Phase { goal: Goal::Running, at, working: true, generation: 0 },

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod mounts;
+mod names;
 mod net;
 mod packages;
 mod process;
@@ -13,6 +14,7 @@ mod systemd;
 
 pub(crate) use accounts::Accounts;
 pub(crate) use mounts::{fstab, mountinfo};
+pub(crate) use names::{hosts, hosts_come_first, port};
 pub(crate) use net::{ByteOrder, sockets};
 pub(crate) use packages::{
     Packages, RPM_QUERY_FORMAT, apk_installed, dpkg_query, dpkg_status, dpkg_status_d, pacman_desc, rpm_query,

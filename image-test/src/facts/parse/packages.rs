@@ -1,10 +1,11 @@
 //! Installed packages, from the databases and listings of the package managers.
 
 use super::{lines, string};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Versions of installed packages by name. Where several architectures may be installed side by side, a package is also
-/// there under its name with the architecture: `libc6:amd64` (dpkg), `glibc.x86_64` (rpm).
+/// Versions of installed packages by what they can be called: the name; where several architectures may be installed side
+/// by side, the name with the architecture, `libc6:amd64` (dpkg) or `glibc.x86_64` (rpm); and for rpm with the version or
+/// with version and release, `kernel-5.14` or `kernel-5.14-1.el9.x86_64`.
 pub(crate) type Packages = BTreeMap<String, Vec<String>>;
 
 /// The packages of a dpkg status file that are installed, held back or not.
@@ -57,7 +58,7 @@ impl DpkgStanza<'_> {
         let installed = self.status.map_or(installed_by_default, dpkg_installed);
         if let (true, Some(name), Some(version)) = (installed, self.name, self.version) {
             let architecture = self.architecture.map(string).unwrap_or_default();
-            add(packages, &string(name), ':', &architecture, &string(version));
+            add(packages, &string(name), &architecture, &string(version));
         }
     }
 }
@@ -66,10 +67,10 @@ fn dpkg_installed(status: &[u8]) -> bool {
     matches!(status, b"install ok installed" | b"hold ok installed")
 }
 
-fn add(packages: &mut Packages, name: &str, separator: char, architecture: &str, version: &str) {
+fn add(packages: &mut Packages, name: &str, architecture: &str, version: &str) {
     packages.entry(name.into()).or_default().push(version.into());
     if !architecture.is_empty() {
-        packages.entry(format!("{name}{separator}{architecture}")).or_default().push(version.into());
+        packages.entry(format!("{name}:{architecture}")).or_default().push(version.into());
     }
 }
 
@@ -80,7 +81,7 @@ pub(crate) fn dpkg_query(text: &[u8]) -> Packages {
         if let [name, architecture, status, version] = line.split('\t').collect::<Vec<_>>()[..]
             && dpkg_installed(status.as_bytes())
         {
-            add(&mut packages, name, ':', architecture, version);
+            add(&mut packages, name, architecture, version);
         }
     }
     packages
@@ -123,15 +124,31 @@ pub(crate) fn pacman_desc(text: &[u8]) -> Option<(String, String)> {
 pub(crate) const RPM_QUERY_FORMAT: &str = r"%{NAME}\t%{ARCH}\t%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}\n";
 
 /// The output of `rpm -qa` or `rpm -q NAME..` in [`RPM_QUERY_FORMAT`]. What rpm says of packages that are not installed
-/// is skipped.
+/// is skipped, and so is a package that it names again because several names are its.
 pub(crate) fn rpm_query(text: &[u8]) -> Packages {
-    let mut packages = Packages::new();
+    let (mut packages, mut seen) = (Packages::new(), BTreeSet::new());
     for line in String::from_utf8_lossy(text).lines() {
-        if let [name, architecture, version] = line.split('\t').collect::<Vec<_>>()[..] {
-            // Public keys have no architecture.
-            let architecture = if architecture == "(none)" { "" } else { architecture };
-            add(&mut packages, name, '.', architecture, version);
+        if let [name, architecture, version] = line.split('\t').collect::<Vec<_>>()[..]
+            && seen.insert((name.to_owned(), architecture.to_owned(), version.to_owned()))
+        {
+            for label in rpm_labels(name, architecture, version) {
+                packages.entry(label).or_default().push(version.into());
+            }
         }
     }
     packages
+}
+
+/// What `rpm -q` takes for a package: `NAME[-[EPOCH:]VERSION[-RELEASE]][.ARCH]`.
+fn rpm_labels(name: &str, architecture: &str, version: &str) -> Vec<String> {
+    let without_epoch = version.split_once(':').map_or(version, |(_, rest)| rest);
+    let versions = BTreeSet::from([version, without_epoch]);
+    let full = versions.iter().map(|version| format!("{name}-{version}"));
+    let short = versions.iter().filter_map(|version| Some(format!("{name}-{}", version.rsplit_once('-')?.0)));
+    let mut labels: Vec<String> = full.chain(short).chain([name.into()]).collect();
+    // Public keys have no architecture.
+    if architecture != "(none)" {
+        labels.extend(labels.clone().into_iter().map(|label| format!("{label}.{architecture}")));
+    }
+    labels
 }

@@ -1,7 +1,7 @@
 //! `sysctl.d(5)`.
 
 use super::entries;
-use glob::{MatchOptions, Pattern};
+use crate::wildcard::{Dialect, Pattern};
 use std::collections::{HashMap, HashSet};
 
 /// The path of a kernel parameter below `/proc/sys`, for a dotted name. A dot that is part of a name cannot be told.
@@ -14,8 +14,8 @@ pub(crate) fn sysctl_path(name: &str) -> String {
 pub(crate) struct SysctlSettings {
     /// Values by path below `/proc/sys`.
     exact: HashMap<String, String>,
-    /// Values by pattern of such paths, in order.
-    patterns: Vec<(Pattern, String)>,
+    /// Values by pattern of such paths, by component, in order.
+    patterns: Vec<(Vec<Pattern>, String)>,
     /// Paths that no pattern sets.
     excluded: HashSet<String>,
 }
@@ -42,7 +42,9 @@ impl SysctlSettings {
     fn set(&mut self, path: String, value: &str) {
         if !path.contains(['*', '?', '[']) {
             self.exact.insert(path, value.into());
-        } else if let Ok(pattern) = Pattern::new(&path) {
+        } else if let Some(pattern) =
+            path.split('/').map(|component| Pattern::parse(component, Dialect::Posix).ok()).collect::<Option<Vec<_>>>()
+        {
             self.patterns.retain(|(known, _)| *known != pattern);
             self.patterns.push((pattern, value.into()));
         }
@@ -50,9 +52,12 @@ impl SysctlSettings {
 
     /// The value that a parameter gets at boot, by its path below `/proc/sys`.
     pub(crate) fn value(&self, path: &str) -> Option<&str> {
-        let options = MatchOptions { require_literal_separator: true, ..MatchOptions::new() };
+        let components: Vec<&str> = path.split('/').collect();
+        let matches = |pattern: &[Pattern]| {
+            pattern.len() == components.len() && pattern.iter().zip(&components).all(|(own, name)| own.matches(name))
+        };
         let by_pattern = || {
-            let mut matching = self.patterns.iter().rev().filter(|(pattern, _)| pattern.matches_with(path, options));
+            let mut matching = self.patterns.iter().rev().filter(|(pattern, _)| matches(pattern));
             matching.next().filter(|_| !self.excluded.contains(path)).map(|(_, value)| value)
         };
         self.exact.get(path).or_else(by_pattern).map(String::as_str)

@@ -103,7 +103,7 @@ fn dpkg_query_is_read_like_the_status_file() {
 }
 
 #[test]
-fn apk_pacman_and_rpm_are_read() {
+fn apk_and_pacman_are_read() {
     check_packages(
         &apk_installed(b"C:Q1x=\nP:musl\nV:1.2.4-r2\nA:x86_64\nF:lib\nR:V\n\nP:no-version\n\nP:busybox\nV:1.36-r5"),
         &[("busybox", &["1.36-r5"]), ("musl", &["1.2.4-r2"])],
@@ -111,19 +111,44 @@ fn apk_pacman_and_rpm_are_read() {
     let desc = b"%NAME%\nlinux\n\n%VERSION%\n1:6.6-1\n\n%BASE%\nlinux\n";
     assert_eq!(pacman_desc(desc), Some(("linux".into(), "1:6.6-1".into())));
     assert_eq!(pacman_desc(b"%NAME%\n\n%VERSION%\n1"), None);
+}
+
+#[test]
+fn packages_of_rpm_have_all_their_labels() {
     check_packages(
-        &rpm_query(
-            b"kernel\tx86_64\t5.14-1\nkernel\tx86_64\t5.14-2\nbind\taarch64\t32:9.16-1\npackage foo is not installed\n\
-              gpg-pubkey\t(none)\t8d81-1\n",
-        ),
+        &rpm_query(b"bind\taarch64\t32:9.16-1\npackage foo is not installed\ngpg-pubkey\t(none)\t8d81-1\n"),
         &[
             ("bind", &["32:9.16-1"]),
+            ("bind-32:9.16", &["32:9.16-1"]),
+            ("bind-32:9.16-1", &["32:9.16-1"]),
+            ("bind-32:9.16-1.aarch64", &["32:9.16-1"]),
+            ("bind-32:9.16.aarch64", &["32:9.16-1"]),
+            ("bind-9.16", &["32:9.16-1"]),
+            ("bind-9.16-1", &["32:9.16-1"]),
+            ("bind-9.16-1.aarch64", &["32:9.16-1"]),
+            ("bind-9.16.aarch64", &["32:9.16-1"]),
             ("bind.aarch64", &["32:9.16-1"]),
             ("gpg-pubkey", &["8d81-1"]),
-            ("kernel", &["5.14-1", "5.14-2"]),
-            ("kernel.x86_64", &["5.14-1", "5.14-2"]),
+            ("gpg-pubkey-8d81", &["8d81-1"]),
+            ("gpg-pubkey-8d81-1", &["8d81-1"]),
         ],
     );
+    // As `rpm -q kernel kernel-5.14-1 glibc glibc.i686` answers.
+    let packages = rpm_query(
+        b"kernel\tx86_64\t5.14-1\nkernel\tx86_64\t5.14-2\nkernel\tx86_64\t5.14-1\n\
+          glibc\tx86_64\t2.34-1\nglibc\ti686\t2.34-1\nglibc\ti686\t2.34-1\n",
+    );
+    for (label, expected) in [
+        ("kernel", &["5.14-1", "5.14-2"][..]),
+        ("kernel-5.14", &["5.14-1", "5.14-2"]),
+        ("kernel-5.14-1", &["5.14-1"]),
+        ("kernel-5.14-2.x86_64", &["5.14-2"]),
+        ("glibc", &["2.34-1", "2.34-1"]),
+        ("glibc.i686", &["2.34-1"]),
+    ] {
+        assert_eq!(packages[label], expected, "{label}");
+    }
+    assert!(!packages.contains_key("kernel-5.14-3") && !packages.contains_key("kernel-5"));
 }
 
 #[test]

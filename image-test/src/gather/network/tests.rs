@@ -28,6 +28,12 @@ async fn connections_are_tried() {
         (closed_at.to_string(), None, false),
         (format!("udp://{closed_at}"), None, true),
         (format!("sctp://{open}"), None, false),
+        (format!("localhost:{}", open.port()), None, true),
+        (format!("tcp4://:{}", open.port()), None, true),
+        (format!("::1:{}", open.port()), None, false),
+        ("udp://127.0.0.1:domain".into(), None, true),
+        ("127.0.0.1:no-such-service".into(), None, false),
+        ("127.0.0.1:".into(), None, false),
         ("127.0.0.1".into(), None, false),
         ("tcp://".into(), None, false),
     ] {

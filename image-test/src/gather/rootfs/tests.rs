@@ -1,5 +1,5 @@
 use super::*;
-use crate::facts::{FileFacts, FileWanted, Text};
+use crate::facts::{FileFacts, FileWanted, PackageManager, Text};
 use std::{
     fs::{self, File},
     os::unix::{ffi::OsStrExt, fs::symlink},
@@ -92,6 +92,9 @@ fn what_is_not_there_is_known_and_what_cannot_be_read_is_not() {
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
     assert_eq!(fixture.file("/none", ALL), Fact::Known(None));
     assert_eq!(fixture.file("/file/below", ALL), Fact::Known(None));
+    let mut wanted = Wanted::default();
+    wanted.files.extend(["/none/below", "/file/below", "/file"].map(|path| (path.into(), NOTHING)));
+    assert_eq!(fixture.look(&wanted).below_files, ["/file/below".to_owned()].into(), "nothing can be below a file");
     for (path, filetype, why) in [
         ("/dangling", "symlink", "No such file"),
         ("/loop", "symlink", "symbolic link"),
@@ -203,7 +206,16 @@ fn packages_come_from_the_database_of_the_distribution() {
     assert_eq!(found(&distroless), versions(&["7"]));
     let chosen = Options { package_manager: Some(PackageManager::Apk), ..Options::default() };
     assert_eq!(packages_of(&[("etc/debian_version", "12.1"), dpkg, apk], &chosen), versions(&["3-r4"]));
+    // Neither the command nor the database of a package manager.
     for files in [&[("etc/debian_version", "12.1")][..], &[], &[("etc/redhat-release", "")]] {
+        assert_eq!(found(files), versions(&[]), "{files:?}");
+    }
+    for files in [
+        &[("etc/debian_version", "12.1"), ("usr/bin/dpkg", "")][..],
+        &[("etc/alpine-release", "3"), ("sbin/apk", "")],
+        &[("etc/redhat-release", ""), ("usr/bin/rpm", "")],
+        &[("var/lib/rpm/rpmdb.sqlite", "")],
+    ] {
         assert!(matches!(found(files), Fact::Unknown(_)), "{files:?}");
     }
 }
@@ -238,6 +250,28 @@ fn services_of_each_init_system_are_told_from_files() {
     check(&[systemctl, ("etc/init.d/one", ""), ("etc/init.d/two", ""), links[0], links[2]], &["two"], &[]);
     let jessie = ("etc/debian_version", "8.11\n");
     check(&[systemctl, jessie, ("etc/init.d/one", ""), links[0]], &["one"], &[]);
+}
+
+#[test]
+fn names_of_services_are_patterns_of_links() {
+    let sysv = [("etc/rc2.d/S10running", ""), ("etc/rc5.d/S99runner", ""), ("etc/rc5.d/K99other", "")];
+    let openrc = [("etc/alpine-release", ""), ("etc/runlevels/2/running", ""), ("etc/runlevels/5/runner", "")];
+    let wanted = Wanted {
+        services: ["run*", "runn[e-i]?*", "r?nner", "*ther", "[run"].map(Into::into).into(),
+        ..Wanted::default()
+    };
+    for files in [&sysv, &openrc] {
+        let facts = Fixture::new(files).look(&wanted);
+        let levels = |name: &str| match &facts.services[name].runlevels {
+            Fact::Known(levels) => levels.join(" "),
+            other => panic!("{name}: {other:?}"),
+        };
+        assert_eq!(["run*", "runn[e-i]?*", "r?nner", "*ther"].map(levels), ["2 5", "2 5", "5", ""]);
+        assert_eq!(facts.services["run*"].enabled, Fact::Known(true));
+        assert_eq!(facts.services["*ther"].enabled, Fact::Known(false));
+        let why = "[run: a `[` or `\\` in the pattern has no end";
+        assert_eq!(facts.services["[run"].enabled, Fact::Unknown(why.into()));
+    }
 }
 
 #[test]

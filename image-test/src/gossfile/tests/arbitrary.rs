@@ -117,7 +117,7 @@ fn resource() -> impl Strategy<Value = Resource> {
 }
 
 /// Without places, which only what was read has.
-fn placeless(suite: &Suite) -> Suite {
+pub(super) fn placeless(suite: &Suite) -> Suite {
     let mut bare = Suite::new();
     for resource in suite.resources() {
         let mut resource = resource.clone();

@@ -22,10 +22,24 @@ manager() {
     esac
 }
 
+# Whether there is neither the tool nor the database of a package manager: its tool, then paths.
+absent() {
+    if have "$1"; then return 1; fi
+    shift
+    for database; do if [ -e "$database" ]; then return 1; fi; done
+}
+
 # The function is_package takes a line of the database of apk.
 packages() {
     manager=$(manager)
     case $manager in
+    dpkg) if absent dpkg-query /var/lib/dpkg/status /var/lib/dpkg/status.d; then manager=none; fi ;;
+    apk) if absent apk /lib/apk/db/installed /usr/lib/apk/db/installed; then manager=none; fi ;;
+    pacman) if absent pacman /var/lib/pacman/local; then manager=none; fi ;;
+    *) if absent rpm /usr/lib/sysimage/rpm /var/lib/rpm; then manager=none; else manager=rpm; fi ;;
+    esac
+    case $manager in
+    none) v='' ;;
     dpkg)
         v=$(dpkg-query -W -f '${Package}\t${Architecture}\t${Status}\t${Version}\n' "$@" 2>&1)
         if [ $? -gt 1 ]; then
@@ -54,10 +68,6 @@ packages() {
             done
             out end
         )
-        ;;
-    *)
-        record packages 0 '!there is no package manager that is known here'
-        return
         ;;
     esac
     record packages 0 "=$manager$nl$v"

@@ -2,6 +2,12 @@
 services() {
     index=0
     if have systemctl && [ -d /run/systemd/system ]; then
+        for unit; do
+            # A pattern would be answered with any number of units.
+            case $unit in *[*?[]*) unit=no.service ;; esac
+            set -- "$@" "$unit"
+            shift
+        done
         if v=$(systemctl show -p Id -p Names -p ActiveState -p UnitFileState -- "$@" 2>&1); then v="=$v"; else v="!$v"; fi
         record units 0 "$v"
     elif have systemctl; then
@@ -14,7 +20,13 @@ services() {
         for unit; do
             levels=''
             for level in /etc/runlevels/*; do
-                if [ -e "$level/$unit" ] || [ -L "$level/$unit" ]; then levels="$levels ${level##*/}"; fi
+                # The name may be a pattern.
+                for link in "$level"/$unit; do
+                    if [ -e "$link" ] || [ -L "$link" ]; then
+                        levels="$levels ${level##*/}"
+                        break
+                    fi
+                done
             done
             if ! [ -d /run/openrc/started ]; then
                 runs=-
@@ -30,8 +42,11 @@ services() {
         for unit; do
             levels=''
             for level in 0 1 2 3 4 5 6 S; do
-                for link in "/etc/rc$level.d/S"[0-9][0-9]"$unit"; do
-                    if [ -e "$link" ] || [ -L "$link" ]; then levels="$levels $level"; fi
+                for link in "/etc/rc$level.d/S"[0-9][0-9]$unit; do
+                    if [ -e "$link" ] || [ -L "$link" ]; then
+                        levels="$levels $level"
+                        break
+                    fi
                 done
             done
             if ! have service; then

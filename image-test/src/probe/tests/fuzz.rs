@@ -1,10 +1,12 @@
 //! Answers that were tampered with, many at random: none may read as something the machine did not say.
 //!
-//! The ordinary test is bounded. The long one takes its numbers from the environment:
-//! `PROBE_FUZZ_ITERATIONS=10000000 PROBE_FUZZ_SEED=1 cargo test -p image-test --release --lib fuzz -- --ignored --nocapture`
+//! `PROBE_FUZZ_ITERATIONS` and `PROBE_FUZZ_SEED` are those of the long run.
 
 use super::*;
-use crate::facts::{DnsWanted, FileFacts};
+use crate::{
+    facts::{DnsWanted, FileFacts},
+    fuzz::{Random, long},
+};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use flate2::{Compression, write::GzEncoder};
 use image_core::sha256;
@@ -42,21 +44,6 @@ const CORPUS: [&[u8]; 3] = [
     include_bytes!("corpus/user.answer"),
     include_bytes!("corpus/busybox.answer"),
 ];
-
-/// xorshift64*: repeatable on any machine.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() >> 33).unwrap() % limit.max(1)
-    }
-}
 
 /// A recorded answer, taken apart.
 struct Sample {
@@ -217,7 +204,7 @@ fn fuzz(seed: u64, iterations: u64) -> Tally {
     let wanted = wanted();
     let samples = samples(&wanted);
     let options = ProbeOptions { max_answer: 1 << 20, ..ProbeOptions::default() };
-    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut random = Random::new(seed);
     let mut tally = Tally::default();
     for iteration in 0..iterations {
         let sample = &samples[random.below(samples.len())];
@@ -279,19 +266,7 @@ fn tampered_answers_are_refused() {
 #[test]
 #[ignore = "takes minutes"]
 fn tampered_answers_are_refused_for_long() {
-    #[expect(clippy::disallowed_methods, reason = "a test has no caller to pass settings")]
-    let setting = |name: &str, default: u64| std::env::var(name).map_or(default, |value| value.parse().unwrap());
-    let (iterations, seed) = (setting("PROBE_FUZZ_ITERATIONS", 10_000_000), setting("PROBE_FUZZ_SEED", 1));
-    let started = std::time::Instant::now();
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
-    let tallies: Vec<Tally> = std::thread::scope(|scope| {
-        let share = iterations.div_ceil(threads);
-        #[expect(clippy::needless_collect, reason = "all of them start before the first is awaited")]
-        let workers: Vec<_> = (0..threads).map(|n| scope.spawn(move || fuzz(seed + n, share))).collect();
-        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
-    });
-    let rate = iterations as f64 / started.elapsed().as_secs_f64();
-    println!("{iterations} iterations, seed {seed}, {:?}, {rate:.0} a second: {tallies:?}", started.elapsed());
+    long("PROBE", 10_000_000, fuzz);
 }
 
 /// Records the corpus anew on this host: `cargo test -p image-test --lib record_the_corpus -- --ignored`.

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Every shell there is; BusyBox with a directory that holds nothing but its applets.
-fn shells() -> Vec<(Host, Option<tempfile::TempDir>)> {
+pub(super) fn shells() -> Vec<(Host, Option<tempfile::TempDir>)> {
     let mut shells = vec![];
     for shell in ["/bin/sh", "/bin/dash", "/bin/bash", "/bin/mksh"] {
         if Path::new(shell).exists() {
@@ -93,6 +93,7 @@ async fn facts_are_those_of_independent_tools() {
     for unknown in ["~nobody-here/x", "a\0b"] {
         assert!(matches!(facts.files[unknown], Fact::Unknown(_)), "{unknown:?}: {:?}", facts.files[unknown]);
     }
+    assert_eq!(facts.below_files, BTreeSet::from([directory.path().join("plain/none").display().to_string()]));
     let exited = |status, stdout: &str, stderr: &str| {
         Fact::Known(CommandResult::Exited { status, stdout: stdout.into(), stderr: stderr.into() })
     };
@@ -308,6 +309,8 @@ async fn the_probe_agrees_with_the_local_gatherer() {
     let live = crate::gather::live(&wanted, &crate::gather::Options::default()).await;
     compare(&probed.commands, &live.commands);
     compare(&probed.files, &live.files);
+    assert_eq!(probed.below_files, live.below_files);
+    compare(&probed.dns, &live.dns);
     compare(&probed.groups, &live.groups);
     compare(&probed.interfaces, &live.interfaces);
     compare(&probed.kernel_params, &live.kernel_params);
@@ -365,4 +368,59 @@ async fn requests_are_made_with_curl() {
     assert!(request.contains("X-Odd: it's \"a\\b\""), "{request}");
     // printf %s 'me:'\''"$(id)' | base64
     assert!(request.contains("Authorization: Basic bWU6JyIkKGlkKQ=="), "{request}");
+}
+
+/// The tools of BusyBox, and GNU wget in place of its own.
+#[tokio::test]
+async fn requests_are_made_with_wget_where_there_is_no_curl() {
+    let Some(applets) = applets(&["wget", "curl"]) else { return };
+    let path = Some(applets.path().display().to_string());
+    let host = Host { path, ..Host::new() };
+    let mut wanted = Wanted::default();
+    let mut add = |key: &str, request: crate::HttpRequest| wanted.http.insert(key.into(), request);
+    let mut with_password = crate::HttpRequest::new("http://127.0.0.1:1/");
+    with_password.password = Some("pw".into());
+    add("password", with_password);
+    let why = |facts: &Facts, key: &str| match &facts.http[key] {
+        Fact::Unknown(why) => why.clone(),
+        other => panic!("{other:?}"),
+    };
+    let (port, server) = serve();
+    let mut request = crate::HttpRequest::new(format!("http://127.0.0.1:{port}/a[1]"));
+    request.headers.push("X-Odd: it's \"a\\b\"".into());
+    add("page", request);
+    let found = facts(&host, &wanted).await;
+    assert_eq!(why(&found, "page"), "there is no curl, and no GNU wget");
+    assert_eq!(why(&found, "password"), "there is no curl, and wget would show the credentials");
+    let wget = std::process::Command::new("/usr/bin/wget").arg("--version").output();
+    if !wget.is_ok_and(|output| output.stdout.starts_with(b"GNU Wget")) {
+        eprintln!("SKIPPED: GNU wget is missing");
+        drop(std::net::TcpStream::connect(("127.0.0.1", port)));
+        return;
+    }
+    symlink("/usr/bin/wget", applets.path().join("wget")).unwrap();
+    let found = facts(&host, &wanted).await;
+    let Fact::Known(response) = &found.http["page"] else { panic!("{:?}", found.http) };
+    assert_eq!((response.status, &response.body), (404, &Text::from("gone\n")));
+    assert_eq!(response.headers, Text::from("Connection: close\nContent-Length: 5\nX-Thing: a"));
+    let request = server.join().unwrap();
+    assert!(request.starts_with("GET /a") && request.contains("X-Odd: it's \"a\\b\""), "{request}");
+    assert!(request.contains("User-Agent: image-test/"), "{request}");
+}
+
+#[tokio::test]
+async fn a_name_that_no_database_has_is_not_resolvable() {
+    if !Path::new("/usr/bin/getent").exists() {
+        eprintln!("SKIPPED: getent is missing");
+        return;
+    }
+    let mut wanted = Wanted::default();
+    let dns = |resolve: &str| DnsWanted { resolve: resolve.into(), server: None, timeout: Duration::from_secs(60) };
+    // Never in any database, and answered without a look at the network.
+    wanted.dns.insert("none".into(), dns("nothing.invalid"));
+    wanted.dns.insert("localhost".into(), dns("localhost"));
+    let facts = facts(&Host::new(), &wanted).await;
+    let Fact::Known(none) = &facts.dns["none"] else { panic!("{:?}", facts.dns) };
+    assert!(!none.resolvable && none.addrs.is_empty(), "{none:?}");
+    assert!(matches!(&facts.dns["localhost"], Fact::Known(found) if found.resolvable), "{:?}", facts.dns);
 }
