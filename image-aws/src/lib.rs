@@ -1,4 +1,5 @@
-//! Golden images on AWS, built on instances that nothing reaches from outside.
+//! Golden images on AWS: built on instances that nothing reaches from outside ([`ec2`]), or made of raw disks without an
+//! instance ([`ebs`]).
 //!
 //! Whoever embeds this owns the credentials: every client comes from a [`ClientProvider`], which is asked for an account
 //! and a region each time, so that role sessions outlive long runs and a recovery can rebuild them. [`FromEnv`] is the
@@ -9,7 +10,7 @@
 #[cfg(feature = "client")]
 mod client;
 #[cfg(feature = "ebs-direct")]
-mod ebs;
+pub mod ebs;
 #[cfg(feature = "ec2")]
 pub mod ec2;
 #[cfg(feature = "client")]
@@ -19,6 +20,4 @@ pub mod tag;
 
 #[cfg(feature = "client")]
 pub use client::{ClientProvider, FromEnv, identity};
-#[cfg(feature = "ebs-direct")]
-pub use ebs::{BlockDigests, EbsDirect};
 pub use place::Place;

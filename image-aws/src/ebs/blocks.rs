@@ -78,8 +78,9 @@ impl Disk {
         &self.path
     }
     /// The size of the smallest volume that holds it.
-    pub(crate) fn gib(&self) -> u64 {
-        self.identity.len.div_ceil(GIB)
+    pub(crate) fn gib(&self) -> u32 {
+        // `open` refuses what has more.
+        u32::try_from(self.identity.len.div_ceil(GIB)).unwrap_or(u32::MAX)
     }
     /// Reads a block whole; what lies behind the end of the disk reads as zeros.
     pub(crate) fn read(&self, index: u32, block: &mut [u8]) -> Result<()> {

@@ -1,14 +1,14 @@
 //! SHA-256 of blocks: hashed once, kept for the next region and for the next build.
 
-use super::blocks::{Disk, Identity};
+use super::blocks::{Disk, Identity, is_zero};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use image_core::{ContentDigest, Error, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
 /// SHA-256 of a block.
@@ -104,19 +104,54 @@ pub(crate) enum Content {
     Data(Digest),
 }
 
+impl Content {
+    pub(crate) fn of(block: &[u8]) -> Self {
+        if is_zero(block) { Self::Zeros } else { Self::Data(Digest::of(block)) }
+    }
+}
+
 /// The digests of one disk.
 #[derive(Debug, Default)]
-pub(crate) struct DiskDigests(Mutex<BTreeMap<u32, Content>>);
+pub(crate) struct DiskDigests {
+    known: Mutex<Known>,
+    hashed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    blocks: BTreeMap<u32, Content>,
+    /// Those that somebody is hashing.
+    busy: BTreeSet<u32>,
+}
 
 impl DiskDigests {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Content>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
     pub(crate) fn get(&self, index: u32) -> Option<Content> {
-        self.lock().get(&index).copied()
+        self.lock().blocks.get(&index).copied()
     }
-    pub(crate) fn insert(&self, index: u32, content: Content) {
-        self.lock().insert(index, content);
+    /// What a block holds, by `hash` where nobody has hashed it yet. Importers that run at once wait for one another, and
+    /// never for more than the hash of one block.
+    pub(crate) fn get_or_hash(&self, index: u32, hash: impl FnOnce() -> Content) -> Content {
+        let mut known = self.lock();
+        loop {
+            if let Some(content) = known.blocks.get(&index) {
+                return *content;
+            }
+            if known.busy.insert(index) {
+                break;
+            }
+            known = self.hashed.wait(known).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(known);
+        let content = hash();
+        let mut known = self.lock();
+        known.busy.remove(&index);
+        known.blocks.insert(index, content);
+        drop(known);
+        self.hashed.notify_all();
+        content
     }
     /// The blocks that are not zeros, of those that were hashed.
     pub(crate) fn data(&self) -> BlockMap {
@@ -124,7 +159,7 @@ impl DiskDigests {
             Content::Data(digest) => Some((*index, *digest)),
             Content::Zeros => None,
         };
-        self.lock().iter().filter_map(data).collect()
+        self.lock().blocks.iter().filter_map(data).collect()
     }
 }
 
@@ -132,7 +167,13 @@ impl DiskDigests {
 mod tests {
     use super::*;
     use crate::ebs::blocks::BLOCK;
-    use std::os::unix::fs::FileExt;
+    use std::{
+        os::unix::fs::FileExt,
+        sync::{
+            Barrier,
+            atomic::{AtomicU32, Ordering},
+        },
+    };
 
     #[test]
     fn a_block_of_zeros_has_the_digest_that_is_published() {
@@ -152,12 +193,34 @@ mod tests {
     }
 
     #[test]
+    fn a_block_is_hashed_once_however_many_ask() {
+        let (digests, hashes) = (DiskDigests::default(), AtomicU32::new(0));
+        let together = Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    together.wait();
+                    for index in 0..100u32 {
+                        let block = vec![1; 4096];
+                        let content = digests.get_or_hash(index, || {
+                            hashes.fetch_add(1, Ordering::Relaxed);
+                            Content::of(&block)
+                        });
+                        assert_eq!(content, Content::Data(Digest::of(&block)));
+                    }
+                });
+            }
+        });
+        assert_eq!(hashes.into_inner(), 100);
+    }
+
+    #[test]
     fn a_disk_that_was_written_to_is_another() {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(4096).unwrap();
         let digests = BlockDigests::new();
         let open = || digests.of(&Disk::open(file.path()).unwrap());
-        open().insert(0, Content::Zeros);
+        open().get_or_hash(0, || Content::Zeros);
         assert_eq!(open().get(0), Some(Content::Zeros));
         file.as_file().set_len(8192).unwrap();
         file.as_file().write_all_at(b"x", 0).unwrap();

@@ -1,53 +1,48 @@
 //! From a disk to a tested snapshot, and from there to an AMI.
 
 use super::{
-    EbsDirect, Plan,
-    blocks::{BLOCK, Disk},
+    EbsDirect, OWNER, Plan,
+    blocks::Disk,
     digests::{BlockMap, DiskDigests, content},
-    kind::OWNER,
     parent::{self, Parent},
     reader::Reader,
-    register::{Registration, of_platform},
-    settings::Encryption,
-    snapshot::{Start, is_encrypted},
+    register::{Registration, of_platform, register},
+    snapshot::{self, Start, is_encrypted},
     upload::{Target, Upload},
 };
+use crate::ec2::{client::Region, settings::Encryption};
 use image_core::{Captured, Context, Error, Guard, Image, ImageKind, Platform, Result};
 use serde_json::json;
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 use tokio::task::spawn_blocking;
 
-/// Blocks of a GiB.
-const BLOCKS_PER_GIB: u64 = (1 << 30) / BLOCK as u64;
+/// Blocks of 512 KiB.
+const BLOCKS_PER_GIB: u32 = 2048;
 
 /// A disk, and how large its volume becomes.
 #[derive(Debug)]
 struct Job {
     disk: Arc<Disk>,
     digests: Arc<DiskDigests>,
-    gib: u64,
+    gib: u32,
 }
 
 impl EbsDirect {
     pub(super) async fn import_disk(&self, cx: &Context, plan: &Plan, image: &Image) -> Result<Captured> {
         let platform = self.platform(plan, image)?;
-        let job = self.open(image).await?;
-        let snapshots = self.snapshots(&self.place);
+        let (job, region) = (self.open(image).await?, self.region());
         let parent = match &self.settings.parent {
-            Some(id) => snapshots.parent(cx, id, job.gib, self.settings.manifests.as_deref()).await?,
+            Some(id) => Parent::read(cx, &region, id, job.gib, self.settings.manifests.as_deref()).await?,
             None => Parent::default(),
         };
-        let snapshot = snapshots.start(cx, self.start_of(plan, &job)).await?;
-        let (data, sent) = self.send(cx, &job, &snapshot, &parent).await?;
-        spawn_blocking({
-            let disk = Arc::clone(&job.disk);
-            move || disk.check_unchanged()
-        })
-        .await??;
-        snapshots.complete(cx, snapshot.id(), &sent).await?;
-        let mut expected: BTreeSet<u32> = parent.written;
-        expected.extend(sent.keys());
-        snapshots.verify(cx, snapshot.id(), expected).await?;
+        let snapshot = snapshot::start(cx, &region, self.start_of(plan, &job)).await?;
+        let (data, sent) = self.send(cx, &region, &job, &snapshot, &parent).await?;
+        let disk = Arc::clone(&job.disk);
+        spawn_blocking(move || disk.check_unchanged()).await??;
+        snapshot::complete(cx, &region, snapshot.id(), &sent).await?;
+        let mut written = parent.written;
+        written.extend(sent.keys());
+        snapshot::verify(cx, &region, snapshot.id(), &data, &written).await?;
         self.keep_manifest(cx, snapshot.id(), &data).await;
 
         let registration = Registration {
@@ -60,7 +55,7 @@ impl EbsDirect {
             imds_v1: self.settings.imds_v1,
             tags: plan.labels.clone(),
         };
-        let ami = self.images(&self.place).register(cx, registration).await?;
+        let ami = register(cx, &region, registration).await?;
         let imported =
             Image::new(ImageKind::Machine, OWNER, self.place.scope(), &self.place.region, ami.id(), platform)
                 .with_digest(content(&data))
@@ -88,7 +83,7 @@ impl EbsDirect {
             raw.ok_or_else(|| Error::invalid("disk", image, "a disk image with a part `raw`, the path of a file"))?;
         let raw = raw.clone();
         let disk = Arc::new(spawn_blocking(move || Disk::open(Path::new(&raw))).await??);
-        let gib = self.settings.gib.map_or(disk.gib(), u64::from);
+        let gib = self.settings.gib.unwrap_or(disk.gib());
         if gib < disk.gib() {
             let what = format!("{gib}, smaller than {}", disk.path().display());
             return Err(Error::invalid("volume_gib", what, format!("{} or more", disk.gib())));
@@ -113,19 +108,27 @@ impl EbsDirect {
     }
 
     /// Sends what the snapshot lacks. Gives the disk's blocks with data, and those that were sent.
-    async fn send(&self, cx: &Context, job: &Job, snapshot: &Guard, parent: &Parent) -> Result<(BlockMap, BlockMap)> {
+    async fn send(
+        &self,
+        cx: &Context,
+        region: &Region,
+        job: &Job,
+        snapshot: &Guard,
+        parent: &Parent,
+    ) -> Result<(BlockMap, BlockMap)> {
         let target = Target {
-            client: self.clients.ebs_once(&self.place).await?,
+            client: region.ebs_once().await?,
             place: self.place.clone(),
             snapshot: snapshot.id().to_owned(),
             disk: Arc::clone(&job.disk),
         };
         let mut upload = Upload::new(cx, target);
-        let there = Arc::new(parent.data.clone());
-        upload.data(Reader::new(Arc::clone(&job.disk), Arc::clone(&job.digests), there).start()).await?;
+        let reader = Reader::new(Arc::clone(&job.disk), Arc::clone(&job.digests), Arc::clone(&parent.data));
+        upload.data(reader.start()).await?;
         let data = job.digests.data();
         if is_encrypted(snapshot) && !self.settings.trust_unwritten {
-            let blocks = u32::try_from(job.gib * BLOCKS_PER_GIB).map_err(|e| Error::bug("blocks").with_source(e))?;
+            // A volume has up to 64 TiB, and so up to 2^27 blocks.
+            let blocks = job.gib.saturating_mul(BLOCKS_PER_GIB);
             let zeros_there = |index: &u32| parent.written.contains(index) && !parent.data.contains_key(index);
             let unwritten = |index: &u32| !data.contains_key(index) && !zeros_there(index);
             upload.zeros((0..blocks).filter(unwritten)).await?;

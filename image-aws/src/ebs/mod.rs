@@ -1,4 +1,4 @@
-//! A raw disk becomes an AMI over the EBS direct APIs, without an instance.
+//! AMIs of raw disks, over the EBS direct APIs and without an instance.
 //!
 //! ```text
 //! disk --SEEK_DATA--> blocks with data --SHA-256--> those that differ from the parent --PutSnapshotBlock--> snapshot
@@ -12,9 +12,9 @@
 mod blocks;
 mod digests;
 mod import;
-mod kind;
 mod pace;
 mod parent;
+mod policy;
 mod pool;
 mod reader;
 mod register;
@@ -24,29 +24,45 @@ mod undo;
 mod upload;
 
 pub use digests::BlockDigests;
+pub use policy::iam_policy;
 
 use crate::{
-    ClientProvider, Place,
-    client::{Clients, identity},
-    ec2::settings::check_tags,
+    Place,
+    client::identity,
+    ec2::{Ec2, client::Region, settings::check_tags},
+    tag,
 };
 use image_core::{
-    Architecture, BootMode, BuildSpec, Builder, Capabilities, Captured, Checked, Context, Error, ErrorKind,
-    Fingerprint, Handle, Image, Importer, Launched, Platform, Result, Source, Undo, async_trait,
+    Architecture, BootMode, BuildSpec, Builder, Capabilities, Captured, Checked, Context, CreateRequest, Error,
+    ErrorKind, Fingerprint, Handle, Image, Importer, Launched, Platform, Result, Source, Undo, async_trait,
 };
-use kind::OWNER;
 use settings::Settings;
 use std::{collections::BTreeMap, sync::Arc};
+
+/// The plugin's id. It stands in journals and tags, so it never changes.
+const OWNER: &str = "aws.ebs";
 
 /// Imports raw disks as AMIs of one account and region, without an instance.
 ///
 /// Snapshots are encrypted by the account's default key unless something else is said. Zeros are written to an encrypted
 /// snapshot, and left out of one that is not; see [`trust_unwritten_blocks`](Self::trust_unwritten_blocks).
 ///
-/// It imports the file that the part `raw` of a disk image names.
+/// It imports the file that the part `raw` of a disk image names. While it does, acknowledged blocks are never sent
+/// again, and no outage of less than ten minutes ends an import. A process that dies starts over: what it left is undone.
+///
+/// ```
+/// # use image_aws::{FromEnv, Place, ebs::{BlockDigests, EbsDirect}, ec2::{AmiBuilder, Ec2}};
+/// # fn example(booter: AmiBuilder) -> image_core::Result<[EbsDirect; 2]> {
+/// let ec2 = Ec2::new(FromEnv::new());
+/// let digests = BlockDigests::new();
+/// let west = EbsDirect::new(&ec2, Place::new("111122223333", "us-west-2")?).digests(digests.clone()).boots_with(booter);
+/// let east = EbsDirect::new(&ec2, Place::new("111122223333", "us-east-1")?).digests(digests);
+/// # Ok([west, east])
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct EbsDirect {
-    clients: Clients,
+    ec2: Ec2,
     place: Place,
     settings: Settings,
     digests: BlockDigests,
@@ -62,23 +78,22 @@ struct Plan {
 }
 
 impl EbsDirect {
-    /// An importer for a place, by the clients of a provider.
-    pub fn new(provider: impl ClientProvider, place: Place) -> Self {
-        Self {
-            clients: Clients::new(Arc::new(provider)),
-            place,
-            settings: Settings::default(),
-            digests: BlockDigests::new(),
-            booter: None,
-        }
+    /// An importer for a region of an account.
+    pub fn new(ec2: &Ec2, place: Place) -> Self {
+        let (settings, digests) = (Settings::default(), BlockDigests::new());
+        Self { ec2: ec2.clone(), place, settings, digests, booter: None }
     }
 
-    fn snapshots(&self, place: &Place) -> snapshot::Snapshots {
-        snapshot::Snapshots { clients: self.clients.clone(), place: place.clone() }
+    fn region(&self) -> Arc<Region> {
+        self.ec2.region(&self.place)
     }
-    fn images(&self, place: &Place) -> register::Images {
-        register::Images { clients: self.clients.clone(), place: place.clone() }
-    }
+}
+
+/// The tags of a create: the user's, and over them ours.
+fn tags_of(request: &CreateRequest, mut tags: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    tags.extend(tag::of(request));
+    tags.insert(tag::MADE_BY.into(), OWNER.into());
+    tags
 }
 
 #[async_trait]
@@ -98,7 +113,7 @@ impl Importer for EbsDirect {
         labels.extend(spec.labels.clone());
         labels.entry("Name".into()).or_insert_with(|| spec.name.clone());
         check_tags("labels", &labels)?;
-        let reached = cx.race(identity(self.clients.provider(), &self.place)).await?;
+        let reached = cx.race(identity(self.ec2.clients().provider(), &self.place)).await?;
         if reached != self.place.scope() {
             let message = format!("the credentials for {} reach {reached}", self.place);
             return Err(Error::new(ErrorKind::PermissionDenied, message));
@@ -109,7 +124,7 @@ impl Importer for EbsDirect {
         let fingerprint = Fingerprint::of(OWNER, &(self.settings.fingerprint(), &labels))?;
         let plan = Handle::new(Plan { name: spec.name.clone(), architecture: spec.architecture, labels });
         let source = Source::new("raw disk", "the disk that the pipeline builds");
-        Ok(Checked::new(source, platform, Some(fingerprint), self.place.region.clone(), plan))
+        Ok(Checked::new(source, platform, Some(fingerprint), self.place.to_string(), plan))
     }
 
     async fn import(&self, cx: &Context, checked: &Checked, disk: &Image) -> Result<Captured> {

@@ -3,9 +3,9 @@
 use super::{
     blocks::is_zero,
     digests::{BlockMap, Digest, content},
-    snapshot::{Listing, Snapshots},
+    snapshot::{Listing, list},
 };
-use crate::error::sdk_error;
+use crate::{ec2::client::Region, error::sdk_error};
 use aws_sdk_ebs::Client;
 use image_core::{ContentDigest, Context, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
@@ -15,17 +15,25 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::{
+    task::{JoinSet, spawn_blocking},
+    time::sleep,
+};
 
 /// Blocks that are downloaded at once: 8 MiB.
 const DOWNLOADS: usize = 16;
+/// How often a block is read that comes broken; the client repeats by itself what gets no answer.
+const ATTEMPTS: u32 = 4;
+/// Before the second time; the next ones are longer by as much each.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// A snapshot to build on.
 #[derive(Debug, Default)]
 pub(crate) struct Parent {
     /// The blocks that are not zeros.
-    pub(crate) data: BlockMap,
+    pub(crate) data: Arc<BlockMap>,
     /// All blocks that were ever written.
     pub(crate) written: BTreeSet<u32>,
 }
@@ -91,20 +99,20 @@ async fn read(directory: PathBuf, snapshot: String) -> Result<Option<BlockMap>> 
     spawn_blocking(read).await?
 }
 
-impl Snapshots {
+impl Parent {
     /// What a snapshot holds: by its manifest, or else by reading all of it.
     ///
     /// # Errors
     /// The API's; `InvalidInput` when the snapshot is larger than `gib`.
-    pub(crate) async fn parent(
-        &self,
+    pub(crate) async fn read(
         cx: &Context,
+        region: &Arc<Region>,
         snapshot: &str,
-        gib: u64,
+        gib: u32,
         manifests: Option<&Path>,
-    ) -> Result<Parent> {
-        let listing = self.list(cx, snapshot).await?;
-        if listing.gib > gib {
+    ) -> Result<Self> {
+        let listing = list(cx, region, snapshot).await?;
+        if listing.gib > u64::from(gib) {
             let accepted = format!("a snapshot of up to {gib} GiB, the size of the new one");
             return Err(Error::invalid("parent", format!("{snapshot} of {} GiB", listing.gib), accepted));
         }
@@ -119,52 +127,72 @@ impl Snapshots {
         let known = known.filter(|blocks| blocks.keys().all(|index| listing.blocks.contains_key(index)));
         let data = match known {
             Some(data) => data,
-            None => self.download(cx, snapshot, listing).await?,
+            None => download(cx, region, snapshot, listing).await?,
         };
-        Ok(Parent { data, written })
+        Ok(Self { data: Arc::new(data), written })
     }
+}
 
-    /// Reads all blocks of a snapshot for their digests.
-    async fn download(&self, cx: &Context, snapshot: &str, listing: Listing) -> Result<BlockMap> {
-        cx.message(format!("{} blocks of {snapshot} are read: there is no manifest of it", listing.blocks.len()));
-        let reader = Arc::new((self.clients.ebs(&self.place).await?, self.clone(), snapshot.to_owned()));
-        let mut blocks = listing.blocks.into_iter();
-        let (mut under_way, mut data) = (JoinSet::new(), BlockMap::new());
+/// Reads all blocks of a snapshot for their digests.
+async fn download(cx: &Context, region: &Arc<Region>, snapshot: &str, listing: Listing) -> Result<BlockMap> {
+    cx.message(format!("{} blocks of {snapshot} are read: there is no manifest of it", listing.blocks.len()));
+    let stored = Arc::new(Stored { client: region.ebs().await?, region: Arc::clone(region), id: snapshot.to_owned() });
+    let mut blocks = listing.blocks.into_iter();
+    let (mut under_way, mut data) = (JoinSet::new(), BlockMap::new());
+    loop {
+        while under_way.len() < DOWNLOADS {
+            let Some((index, token)) = blocks.next() else { break };
+            let stored = Arc::clone(&stored);
+            under_way.spawn(async move { stored.digest_of(index, token).await.map(|digest| (index, digest)) });
+        }
+        let Some(read) = cx.race(async { Ok(under_way.join_next().await) }).await? else { return Ok(data) };
+        if let (index, Some(digest)) = read?? {
+            data.insert(index, digest);
+        }
+    }
+}
+
+/// A snapshot that is read.
+#[derive(Debug)]
+struct Stored {
+    client: Client,
+    region: Arc<Region>,
+    id: String,
+}
+
+impl Stored {
+    /// The digest of a block; `None` when it is zeros. A body that is cut off is asked for again.
+    async fn digest_of(&self, index: u32, token: String) -> Result<Option<Digest>> {
+        let mut attempt = 1;
         loop {
-            while under_way.len() < DOWNLOADS {
-                let Some((index, token)) = blocks.next() else { break };
-                let reader = Arc::clone(&reader);
-                under_way.spawn(async move {
-                    let (client, snapshots, snapshot) = &*reader;
-                    snapshots.digest_of(client, snapshot, index, token).await.map(|digest| (index, digest))
-                });
-            }
-            let Some(read) = cx.race(async { Ok(under_way.join_next().await) }).await? else { return Ok(data) };
-            if let (index, Some(digest)) = read?? {
-                data.insert(index, digest);
+            match self.read_once(index, &token).await {
+                Err(e) if e.is_retryable() && attempt < ATTEMPTS => {
+                    sleep(PAUSE * attempt).await;
+                    attempt += 1;
+                }
+                read => return read,
             }
         }
     }
 
-    /// The digest of a stored block; `None` when it is zeros.
-    async fn digest_of(&self, client: &Client, snapshot: &str, index: u32, token: String) -> Result<Option<Digest>> {
+    async fn read_once(&self, index: u32, token: &str) -> Result<Option<Digest>> {
         const OPERATION: &str = "ebs:GetSnapshotBlock";
         let block = i32::try_from(index).map_err(|e| Error::bug("block index").with_source(e))?;
-        let call = client.get_snapshot_block().snapshot_id(snapshot).block_index(block).block_token(token);
-        let reply = call.send().await.map_err(|e| sdk_error(OPERATION, &self.place, e))?;
+        let call = self.client.get_snapshot_block().snapshot_id(&self.id).block_index(block).block_token(token);
+        let reply = call.send().await.map_err(|e| sdk_error(OPERATION, &self.region.place, e))?;
         let (stated, length) = (reply.checksum, reply.data_length);
         let broken = |why: &str| {
-            Error::new(ErrorKind::Unavailable, format!("block {index} of {snapshot}: {why}")).with_operation(OPERATION)
+            Error::new(ErrorKind::Unavailable, format!("block {index} of {}: {why}", self.id)).with_operation(OPERATION)
         };
         let data = reply.block_data.collect().await.map_err(|e| broken("it cannot be read").with_source(e))?;
         let data = data.into_bytes();
         if length.is_some_and(|length| usize::try_from(length) != Ok(data.len())) {
             return Err(broken("it is not whole"));
         }
-        let digest = spawn_blocking(move || (!is_zero(&data)).then(|| Digest::of(&data))).await?;
-        match (stated, digest) {
-            (Some(stated), Some(digest)) if stated != digest.base64() => Err(broken("its checksum is another")),
-            (_, digest) => Ok(digest),
+        let (digest, zeros) = spawn_blocking(move || (Digest::of(&data), is_zero(&data))).await?;
+        match stated {
+            Some(stated) if stated != digest.base64() => Err(broken("its checksum is another")),
+            _ => Ok((!zeros).then_some(digest)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! From the disk to blocks that are to be sent: read, compared and hashed on blocking threads.
 
 use super::{
-    blocks::{DataBlocks, Disk, is_zero},
+    blocks::{BLOCK, DataBlocks, Disk},
     digests::{BlockMap, Content, Digest, DiskDigests},
     pool::{Buffer, Pool},
 };
@@ -83,32 +83,24 @@ impl Reader {
 
     /// A block, where it is to be sent.
     fn read(&self, index: u32) -> Result<Option<Block>> {
-        let known = self.digests.get(index);
-        let there = |digest: Digest| self.parent.get(&index) == Some(&digest);
-        match known {
-            Some(Content::Zeros) => return Ok(None),
-            Some(Content::Data(digest)) if there(digest) => return Ok(None),
-            _ => {}
+        let missing = |content| match content {
+            Content::Data(digest) if self.parent.get(&index) != Some(&digest) => Some(digest),
+            _ => None,
+        };
+        if self.digests.get(index).is_some_and(|known| missing(known).is_none()) {
+            return Ok(None);
         }
         let mut data = self.pool.take();
         self.disk.read(index, data.as_mut())?;
-        let digest = match known {
-            Some(Content::Data(digest)) => digest,
-            _ if is_zero(data.as_ref()) => {
-                self.digests.insert(index, Content::Zeros);
-                return Ok(None);
-            }
-            _ => Digest::of(data.as_ref()),
-        };
-        self.digests.insert(index, Content::Data(digest));
-        Ok((!there(digest)).then_some(Block { index, digest, data }))
+        let content = self.digests.get_or_hash(index, || Content::of(data.as_ref()));
+        Ok(missing(content).map(|digest| Block { index, digest, data }))
     }
 }
 
 /// Reads one block once more, for a request that failed.
 pub(crate) async fn read_again(disk: Arc<Disk>, index: u32) -> Result<Vec<u8>> {
     spawn_blocking(move || {
-        let mut data = vec![0; super::blocks::BLOCK];
+        let mut data = vec![0; BLOCK];
         disk.read(index, &mut data)?;
         Ok(data)
     })
@@ -118,7 +110,6 @@ pub(crate) async fn read_again(disk: Arc<Disk>, index: u32) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ebs::blocks::BLOCK;
     use std::os::unix::fs::FileExt;
 
     async fn read(file: &tempfile::NamedTempFile, digests: &Arc<DiskDigests>, parent: &BlockMap) -> Vec<(u32, u8)> {
@@ -152,10 +143,24 @@ mod tests {
         assert_eq!(found.len(), 99);
         assert!(!found.iter().any(|(index, _)| *index == 4 || index % 2 == 1));
         assert_eq!(digests.data().len(), 99);
-        // What is known is not hashed again: a digest that is wrong shows that it was taken over.
-        digests.insert(0, Content::Data(Digest::of(b"taken over")));
-        let parent = BlockMap::from([(0, Digest::of(b"taken over")), (2, digests.data()[&2])]);
+        let parent = BlockMap::from([(0, digests.data()[&0]), (2, digests.data()[&2])]);
         assert_eq!(read(&file, &digests, &parent).await.len(), 97);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_known_is_not_hashed_again() {
+        let (file, digests): (_, Arc<DiskDigests>) = (disk(), Arc::default());
+        // A digest that is wrong shows that it was taken over.
+        let taken_over = Digest::of(b"taken over");
+        digests.get_or_hash(0, || Content::Data(taken_over));
+        let disk = Arc::new(Disk::open(file.path()).unwrap());
+        let mut receiver = Reader::new(disk, Arc::clone(&digests), Arc::default()).start();
+        let mut first = None;
+        while let Some(block) = receiver.recv().await {
+            let block = block.unwrap();
+            first = first.or((block.index == 0).then_some(block.digest));
+        }
+        assert_eq!(first, Some(taken_over));
     }
 
     #[tokio::test(flavor = "multi_thread")]

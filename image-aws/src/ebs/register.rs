@@ -1,25 +1,27 @@
 //! From a completed snapshot to an AMI.
 
-use super::kind::{EbsKind, OWNER, tags_of};
-use crate::{
-    Place,
-    client::Clients,
-    ec2::{client::filter, create::again},
-    error::sdk_error,
-    tag,
+use super::{OWNER, tags_of};
+use crate::ec2::{
+    ami::Hardware,
+    available::{available, check_hardware},
+    client::Region,
+    create::{adopt, again},
+    kind::Ec2Kind,
+    launch::nameless,
+    list,
+    request::{image_name, tag_specification},
 };
-use aws_sdk_ec2::types::{
-    ArchitectureValues, BlockDeviceMapping, BootModeValues, EbsBlockDevice, Filter, Image, ImageState,
-    ImdsSupportValues, ResourceType, Tag, TagSpecification, TpmSupportValues, VolumeType,
+use aws_sdk_ec2::{
+    operation::register_image::builders::RegisterImageInputBuilder,
+    types::{
+        ArchitectureValues, BlockDeviceMapping, BootModeValues, EbsBlockDevice, ImdsSupportValues, ResourceType,
+        TpmSupportValues, VolumeType,
+    },
 };
 use image_core::{
     Architecture, BootMode, Context, CreateError, CreateRequest, Created, Error, ErrorKind, Guard, Platform, Result,
-    wait::{self, Poll, WaitPolicy},
 };
-use std::{collections::BTreeMap, time::Duration};
-
-/// From `RegisterImage` to `available`: seconds, as nothing is copied.
-const REGISTERING: Duration = Duration::from_secs(900);
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What an AMI is to be.
 #[derive(Clone, Debug)]
@@ -28,102 +30,73 @@ pub(crate) struct Registration {
     pub(crate) snapshot: String,
     pub(crate) platform: Platform,
     pub(crate) root_device: String,
-    pub(crate) gib: u64,
+    pub(crate) gib: u32,
     pub(crate) tpm: bool,
     pub(crate) imds_v1: bool,
     pub(crate) tags: BTreeMap<String, String>,
 }
 
-/// The AMIs of a place.
-#[derive(Clone, Debug)]
-pub(crate) struct Images {
-    pub(crate) clients: Clients,
-    pub(crate) place: Place,
-}
-
-impl Images {
-    /// Registers an AMI and waits until it can be launched.
-    pub(crate) async fn register(&self, cx: &Context, registration: Registration) -> Result<Guard> {
-        let this = self.clone();
-        let create = move |request: CreateRequest| async move { this.register_once(&request, registration).await };
-        let guard = cx.create(OWNER, &self.place.scope(), EbsKind::Image.kind(), &self.place.region, create).await?;
-        let policy = WaitPolicy::new(REGISTERING).interval(Duration::from_millis(500), Duration::from_secs(5));
-        wait::until(cx, policy, &format!("{} to be available", guard.id()), || self.available(guard.id())).await?;
-        Ok(guard)
+impl Registration {
+    fn hardware(&self, boot_mode: BootModeValues) -> Hardware {
+        Hardware { boot_mode: Some(boot_mode), tpm: self.tpm.then_some(TpmSupportValues::V20), ena: true }
     }
 
-    async fn register_once(&self, request: &CreateRequest, asked: Registration) -> Result<Created, CreateError> {
-        let client = self.clients.ec2_once(&self.place).await.map_err(CreateError::Rejected)?;
-        let (architecture, boot) = of_platform(&asked.platform).map_err(CreateError::Rejected)?;
-        let gib = i32::try_from(asked.gib).map_err(|e| CreateError::Rejected(Error::bug("size").with_source(e)))?;
+    /// Everything but the name and the tags.
+    fn request(&self, architecture: ArchitectureValues, hardware: &Hardware) -> Result<RegisterImageInputBuilder> {
+        let gib = i32::try_from(self.gib).map_err(|e| Error::bug("size of a volume").with_source(e))?;
         let volume = EbsBlockDevice::builder()
-            .snapshot_id(asked.snapshot)
+            .snapshot_id(&self.snapshot)
             .volume_type(VolumeType::Gp3)
             .volume_size(gib)
-            .delete_on_termination(true)
-            .build();
-        let tags =
-            tags_of(request, asked.tags).into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
-        let tags =
-            TagSpecification::builder().resource_type(ResourceType::Image).set_tags(Some(tags.collect())).build();
-        let call = client
-            .register_image()
-            .name(format!("{}-{}", asked.name, request.token))
-            .description(asked.name)
+            .delete_on_termination(true);
+        let root = BlockDeviceMapping::builder().device_name(&self.root_device).ebs(volume.build());
+        let description: String = self.name.chars().filter(char::is_ascii).take(255).collect();
+        Ok(RegisterImageInputBuilder::default()
+            .description(description)
             .architecture(architecture)
-            .boot_mode(boot)
+            .set_boot_mode(hardware.boot_mode.clone())
+            .set_tpm_support(hardware.tpm.clone())
+            .ena_support(hardware.ena)
             .virtualization_type("hvm")
-            .ena_support(true)
-            .set_imds_support((!asked.imds_v1).then_some(ImdsSupportValues::V20))
-            .set_tpm_support(asked.tpm.then_some(TpmSupportValues::V20))
-            .root_device_name(&asked.root_device)
-            .block_device_mappings(BlockDeviceMapping::builder().device_name(&asked.root_device).ebs(volume).build())
-            .tag_specifications(tags);
-        match again("ec2:RegisterImage", &self.place, || call.clone().send()).await {
-            Ok(registered) => {
-                let id = registered.image_id().ok_or_else(|| Error::bug("ec2:RegisterImage names no image"))?;
-                Ok(Created::new(id))
+            .set_imds_support((!self.imds_v1).then_some(ImdsSupportValues::V20))
+            .root_device_name(&self.root_device)
+            .block_device_mappings(root.build()))
+    }
+}
+
+/// Registers an AMI, waits until it can be launched, and looks whether it is what was asked for.
+///
+/// # Errors
+/// `Unsupported` for a platform that EC2 has not; EC2's refusal; `Conflict` when it is something else.
+pub(crate) async fn register(cx: &Context, region: &Arc<Region>, asked: Registration) -> Result<Guard> {
+    let (architecture, boot_mode) = of_platform(&asked.platform)?;
+    let hardware = asked.hardware(boot_mode);
+    let (input, at) = (asked.request(architecture, &hardware)?, Arc::clone(region));
+    let Registration { name, gib, imds_v1, tags, .. } = asked;
+    region.mutations.turn(cx).await?;
+    let create = move |request: CreateRequest| async move {
+        const OPERATION: &str = "ec2:RegisterImage";
+        let client = at.client_once().await.map_err(CreateError::Rejected)?;
+        let input = input
+            .name(image_name(&name, None, &request.token))
+            .tag_specifications(tag_specification(ResourceType::Image, &tags_of(&request, tags)));
+        match again(OPERATION, &at.place, || input.clone().send_with(&client)).await {
+            Ok(made) => made.image_id().map(Created::new).ok_or_else(|| nameless(OPERATION)),
+            Err(CreateError::Unclear(e)) if e.kind() == ErrorKind::AlreadyExists => {
+                adopt(e, || list::image_of_token(&at, &request.token)).await
             }
-            Err(CreateError::Unclear(error)) => match self.with_token(&request.token).await {
-                Ok(Some(id)) => Ok(Created::new(id)),
-                // It stays unclear, and the reason that is told is the first one.
-                Ok(None) | Err(_) => Err(CreateError::Unclear(error)),
-            },
-            Err(rejected) => Err(rejected),
+            Err(e) => Err(e),
         }
+    };
+    let place = &region.place;
+    let guard = cx.create(OWNER, &place.scope(), Ec2Kind::Image.kind(), &place.region, create).await?;
+    let image = available(cx, region, guard.id(), gib).await?;
+    check_hardware(&image, &hardware, "its registration")?;
+    if !imds_v1 && image.imds_support() != Some(&ImdsSupportValues::V20) {
+        let message = format!("image {} was registered to need IMDSv2, and does not say so", guard.id());
+        return Err(Error::new(ErrorKind::Conflict, message));
     }
-
-    /// The AMI that an earlier request with the same token made, where it can be seen.
-    pub(crate) async fn with_token(&self, token: &str) -> Result<Option<String>> {
-        let found = self.describe(filter(&format!("tag:{}", tag::TOKEN), [token])).await?;
-        Ok(found.into_iter().find_map(|image| image.image_id))
-    }
-
-    async fn available(&self, id: &str) -> Result<Poll<()>> {
-        let Some(image) = self.describe(filter("image-id", [id])).await?.pop() else {
-            return Ok(Poll::Pending("not seen yet".into()));
-        };
-        match image.state() {
-            Some(ImageState::Available) => Ok(Poll::Ready(())),
-            Some(state @ (ImageState::Error | ImageState::Failed | ImageState::Invalid | ImageState::Deregistered)) => {
-                let why = image.state_reason().and_then(|reason| reason.message()).unwrap_or("it gives no reason");
-                let message = format!("{id} is {}: {why}", state.as_str());
-                Err(Error::new(ErrorKind::Unavailable, message).with_retryable(false))
-            }
-            state => Ok(Poll::Pending(state.map_or("no state said", ImageState::as_str).to_owned())),
-        }
-    }
-
-    pub(crate) async fn describe(&self, filter: Filter) -> Result<Vec<Image>> {
-        let client = self.clients.ec2(&self.place).await?;
-        let call = client.describe_images().owners("self").filters(filter).max_results(1000);
-        let mut pages = call.into_paginator().items().send();
-        let mut found = vec![];
-        while let Some(image) = pages.next().await {
-            found.push(image.map_err(|e| sdk_error("ec2:DescribeImages", &self.place, e))?);
-        }
-        Ok(found)
-    }
+    Ok(guard)
 }
 
 /// What EC2 calls a platform.

@@ -2,22 +2,11 @@
 
 use super::{BlockDigests, EbsDirect};
 use crate::{
-    ec2::settings::{check_id, check_tags},
+    ec2::settings::{Encryption, check_device, check_id, check_tags},
     place,
 };
 use image_core::{Builder, Error, Result};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
-
-/// Which key a snapshot is encrypted by.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) enum Encryption {
-    /// The account's default key for EBS.
-    #[default]
-    DefaultKey,
-    Key(String),
-    /// Whatever the account's default or the parent says.
-    Account,
-}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -53,12 +42,7 @@ impl Default for Settings {
 impl Settings {
     /// What changes the image that comes out.
     pub(crate) fn fingerprint(&self) -> impl serde::Serialize {
-        let key = match &self.encryption {
-            Encryption::DefaultKey => "default key",
-            Encryption::Key(key) => key,
-            Encryption::Account => "account",
-        };
-        (key.to_owned(), self.gib, self.tpm, self.imds_v1, self.root_device.clone())
+        (self.encryption.name().to_owned(), self.gib, self.tpm, self.imds_v1, self.root_device.clone())
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -78,10 +62,7 @@ impl Settings {
         if let Some(gib) = self.gib.filter(|gib| !(1..=65_536).contains(gib)) {
             return Err(Error::invalid("volume_gib", gib, "1 to 65536"));
         }
-        let name = self.root_device.strip_prefix("/dev/").unwrap_or_default();
-        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
-            return Err(Error::invalid("root_device", &self.root_device, "a device, for example /dev/xvda"));
-        }
+        check_device("root_device", &self.root_device)?;
         check_tags("tags", &self.tags)?;
         self.regions.iter().try_for_each(|region| place::check_region(region))
     }

@@ -4,6 +4,7 @@ use super::{
     blocks::{BLOCK, Disk},
     digests::{BlockMap, Digest},
     pace::Pace,
+    pool::Buffer,
     reader::{Block, read_again},
 };
 use crate::{Place, error::sdk_error};
@@ -16,15 +17,12 @@ use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until},
 };
 
-/// After this a request is given up and made again: 512 KiB take that long at 9 KiB a second.
-const ATTEMPT: Duration = Duration::from_secs(60);
-/// How often a block is sent that fails for reasons of its own.
-const ATTEMPTS: u32 = 8;
-/// How long nothing may go through while EBS throttles.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a block is sent again before its upload fails: less than EBS waits for one, see
+/// [`IDLE_MINUTES`](super::snapshot::IDLE_MINUTES).
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
 /// How long a snapshot may be unknown here and there after it was started.
 const SETTLE: Duration = Duration::from_secs(60);
 /// Before a block is sent again; it doubles each time.
@@ -45,23 +43,30 @@ pub(crate) struct Target {
     pub(crate) disk: Arc<Disk>,
 }
 
-/// What to send of a block.
-#[derive(Debug)]
-enum Data {
-    Read(super::pool::Buffer),
-    Zeros,
-    /// Its data was sent already, and has to be read again.
-    Again,
-}
-
-/// A block on its way.
-#[derive(Debug)]
-struct Sent {
+/// A block that must get there.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
     index: u32,
     digest: Digest,
     zeros: bool,
-    attempts: u32,
-    outcome: Result<()>,
+    /// The attempt that is under way, from 1 on.
+    attempt: u32,
+    since: Instant,
+}
+
+impl Wanted {
+    fn new(index: u32, digest: Digest, zeros: bool) -> Self {
+        Self { index, digest, zeros, attempt: 1, since: Instant::now() }
+    }
+}
+
+/// What to send of a block.
+#[derive(Debug)]
+enum Data {
+    Read(Buffer),
+    Zeros,
+    /// Its data was sent already, and has to be read again.
+    Again,
 }
 
 /// An upload: everything under way ends with it.
@@ -70,12 +75,10 @@ pub(crate) struct Upload<'c> {
     cx: &'c Context,
     target: Arc<Target>,
     pace: Pace,
-    under_way: JoinSet<Sent>,
+    under_way: JoinSet<(Wanted, Result<()>)>,
     again: Arc<Semaphore>,
     zeros: (Bytes, Digest),
     started: Instant,
-    /// When a block last went through.
-    moved: Instant,
     done: BlockMap,
 }
 
@@ -91,7 +94,6 @@ impl<'c> Upload<'c> {
             again: Arc::new(Semaphore::new(AGAIN)),
             zeros: (zeros, digest),
             started: Instant::now(),
-            moved: Instant::now(),
             done: BlockMap::new(),
         }
     }
@@ -107,11 +109,11 @@ impl<'c> Upload<'c> {
             tokio::select! {
                 biased;
                 ended = cx.ended() => return Err(ended),
-                Some(sent) = self.under_way.join_next() => self.settle(sent?)?,
+                Some(ended) = self.under_way.join_next() => self.settle(ended?)?,
                 block = blocks.recv(), if more && self.pace.has_room(self.under_way.len()) => match block {
                     Some(block) => {
                         let Block { index, digest, data } = block?;
-                        self.send(index, digest, Data::Read(data), 1);
+                        self.send(Wanted::new(index, digest, false), Data::Read(data));
                     }
                     None => more = false,
                 },
@@ -129,13 +131,13 @@ impl<'c> Upload<'c> {
         loop {
             while self.pace.has_room(self.under_way.len()) {
                 let Some(index) = blocks.next() else { break };
-                self.send(index, self.zeros.1, Data::Zeros, 1);
+                self.send(Wanted::new(index, self.zeros.1, true), Data::Zeros);
             }
             tokio::select! {
                 biased;
                 ended = cx.ended() => return Err(ended),
-                sent = self.under_way.join_next() => match sent {
-                    Some(sent) => self.settle(sent?)?,
+                ended = self.under_way.join_next() => match ended {
+                    Some(ended) => self.settle(ended?)?,
                     None => return Ok(()),
                 },
             }
@@ -147,49 +149,41 @@ impl<'c> Upload<'c> {
         self.done
     }
 
-    fn send(&mut self, index: u32, digest: Digest, data: Data, attempts: u32) {
+    fn send(&mut self, wanted: Wanted, data: Data) {
         let now = Instant::now();
-        let at = self.pace.reserve(now).max(now + pause(attempts));
+        let at = self.pace.reserve(now).max(now + pause(wanted.attempt));
         let (target, again, zeros) = (Arc::clone(&self.target), Arc::clone(&self.again), self.zeros.0.clone());
         self.under_way.spawn(async move {
             sleep_until(at).await;
-            let is_zeros = matches!(data, Data::Zeros);
-            let outcome = match data {
-                Data::Read(buffer) => target.put(index, digest, Bytes::from_owner(buffer)).await,
-                Data::Zeros => target.put(index, digest, zeros).await,
-                Data::Again => target.put_again(index, digest, &again).await,
+            let sent = match data {
+                Data::Read(buffer) => target.put(&wanted, Bytes::from_owner(buffer)).await,
+                Data::Zeros => target.put(&wanted, zeros).await,
+                Data::Again => target.put_again(&wanted, &again).await,
             };
-            Sent { index, digest, zeros: is_zeros, attempts, outcome }
+            (wanted, sent)
         });
     }
 
     /// Takes note of how a request ended, and makes it again where that can help.
-    fn settle(&mut self, sent: Sent) -> Result<()> {
-        let Sent { index, digest, zeros, attempts, outcome } = sent;
-        let Err(error) = outcome else {
+    fn settle(&mut self, (wanted, sent): (Wanted, Result<()>)) -> Result<()> {
+        let Err(error) = sent else {
             self.pace.succeeded();
-            self.moved = Instant::now();
-            self.done.insert(index, digest);
+            self.done.insert(wanted.index, wanted.digest);
             if self.done.len().is_multiple_of(REPORT) {
                 let detail = format!("{} MiB sent to {}", self.done.len() / 2, self.target.snapshot);
                 self.cx.progress(self.done.len() as u64, None, detail);
             }
             return Ok(());
         };
-        let throttled = error.kind() == ErrorKind::RateLimited;
-        if throttled {
+        if error.kind() == ErrorKind::RateLimited {
             self.pace.throttled(Instant::now());
         }
-        let patient = match error.kind() {
-            ErrorKind::RateLimited => self.moved.elapsed() < PATIENCE,
-            ErrorKind::NotFound => self.started.elapsed() < SETTLE,
-            _ => false,
-        };
-        if !patient && (attempts >= ATTEMPTS || !error.is_retryable()) {
-            return Err(error.with_context("block", index).with_context("attempts", attempts));
+        let unknown_yet = error.kind() == ErrorKind::NotFound && self.started.elapsed() < SETTLE;
+        if !unknown_yet && !(error.is_retryable() && wanted.since.elapsed() < PATIENCE) {
+            return Err(error.with_context("block", wanted.index).with_context("attempts", wanted.attempt));
         }
-        let data = if zeros { Data::Zeros } else { Data::Again };
-        self.send(index, digest, data, attempts + 1);
+        let data = if wanted.zeros { Data::Zeros } else { Data::Again };
+        self.send(Wanted { attempt: wanted.attempt.saturating_add(1), ..wanted }, data);
         Ok(())
     }
 }
@@ -205,38 +199,52 @@ fn pause(attempt: u32) -> Duration {
 }
 
 impl Target {
-    async fn put_again(&self, index: u32, digest: Digest, again: &Semaphore) -> Result<()> {
+    async fn put_again(&self, wanted: &Wanted, again: &Semaphore) -> Result<()> {
         let _turn = again.acquire().await.map_err(|_| Error::bug("the upload is over"))?;
-        let data = read_again(Arc::clone(&self.disk), index).await?;
-        self.put(index, digest, Bytes::from(data)).await
+        let data = read_again(Arc::clone(&self.disk), wanted.index).await?;
+        self.put(wanted, Bytes::from(data)).await
     }
 
-    /// Writes a block. EBS refuses data that do not have the digest.
-    async fn put(&self, index: u32, digest: Digest, data: Bytes) -> Result<()> {
+    /// Writes a block, which may be done any number of times. EBS refuses data that do not have the digest.
+    async fn put(&self, wanted: &Wanted, data: Bytes) -> Result<()> {
         const OPERATION: &str = "ebs:PutSnapshotBlock";
-        let (length, block) = (data.len(), i32::try_from(index).map_err(|e| Error::bug("block index").with_source(e))?);
-        let length = i32::try_from(length).map_err(|e| Error::bug("block length").with_source(e))?;
-        let checksum = digest.base64();
+        let index = i32::try_from(wanted.index).map_err(|e| Error::bug("block index").with_source(e))?;
+        let length = i32::try_from(data.len()).map_err(|e| Error::bug("block length").with_source(e))?;
+        let checksum = wanted.digest.base64();
         // A body that cannot be sent twice is not held until the reply.
         let body = ByteStream::new(SdkBody::from_body_1_x(Full::new(data)));
         let call = self
             .client
             .put_snapshot_block()
             .snapshot_id(&self.snapshot)
-            .block_index(block)
+            .block_index(index)
             .data_length(length)
             .checksum(&checksum)
             .checksum_algorithm(ChecksumAlgorithm::ChecksumAlgorithmSha256)
-            .block_data(body)
-            .send();
-        let late = |_| Error::new(ErrorKind::TimedOut, "no reply in time").with_operation(OPERATION);
-        let reply = timeout(ATTEMPT, call).await.map_err(late)?.map_err(|e| sdk_error(OPERATION, &self.place, e))?;
+            .block_data(body);
+        let reply = call.send().await.map_err(|e| sdk_error(OPERATION, &self.place, e))?;
         match reply.checksum() {
             Some(stored) if stored != checksum => {
                 let message = format!("block {index} was stored as {stored} and not as {checksum}");
                 Err(Error::new(ErrorKind::Unavailable, message).with_operation(OPERATION))
             }
             _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_their_limit_and_are_never_shorter_than_half() {
+        assert_eq!(pause(1), Duration::ZERO);
+        for (attempt, whole) in
+            [(2, PAUSE), (3, PAUSE * 2), (5, PAUSE * 8), (40, LONGEST_PAUSE), (u32::MAX, LONGEST_PAUSE)]
+        {
+            let paused = pause(attempt);
+            assert!(whole / 2 <= paused && paused <= whole, "{attempt}: {paused:?}");
         }
     }
 }

@@ -9,8 +9,11 @@ use super::{
 };
 use crate::{Place, tag};
 use aws_sdk_ec2::types::{InstanceStateName, Tag, VolumeState};
-use image_core::{Found, Query, Resource, Result};
-use std::{collections::BTreeSet, sync::Arc};
+use image_core::{Found, Query, Resource, Result, Scope};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 impl AmiBuilder {
     /// The region that a resource is in, of the builder's account.
@@ -66,17 +69,26 @@ struct Finds<'a> {
 }
 
 impl Finds<'_> {
-    /// Adds a thing, where its tags are ours and the query wants it.
     fn add(&mut self, kind: Ec2Kind, id: Option<&str>, list: &[Tag]) {
         let all = tags(list);
-        let (Some(id), Some(token), Some((state, expires_at))) = (id, all.get(tag::TOKEN), tag::read(&all)) else {
-            return;
-        };
-        let expired = self.query.expired_before.is_none_or(|before| expires_at.is_some_and(|at| at < before));
-        if expired {
-            let scope = self.builder.place.scope();
-            let resource = Resource::found(OWNER, scope, kind.kind(), &self.region.place.region, token, id);
-            self.found.push(Found::new(resource, state, expires_at));
+        // An importer answers for its own.
+        if !all.contains_key(tag::MADE_BY) {
+            let kind = (OWNER, self.builder.place.scope(), kind);
+            self.found.extend(found(kind, &self.region.place.region, self.query, id, &all));
         }
     }
+}
+
+/// A thing, where its tags are ours and the query wants it.
+pub(crate) fn found(
+    (owner, scope, kind): (&str, Scope, Ec2Kind),
+    region: &str,
+    query: &Query,
+    id: Option<&str>,
+    tags: &BTreeMap<String, String>,
+) -> Option<Found> {
+    let (id, token, (state, expires_at)) = (id?, tags.get(tag::TOKEN)?, tag::read(tags)?);
+    let expired = query.expired_before.is_none_or(|before| expires_at.is_some_and(|at| at < before));
+    let resource = || Resource::found(owner, scope, kind.kind(), region, token, id);
+    expired.then(|| Found::new(resource(), state, expires_at))
 }

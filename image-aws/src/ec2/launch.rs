@@ -157,6 +157,6 @@ fn ends_at(cx: &Context) -> Timestamp {
 }
 
 /// The call succeeded, and what it made is only to be found by its token.
-pub(super) fn nameless(operation: &str) -> CreateError {
+pub(crate) fn nameless(operation: &str) -> CreateError {
     CreateError::Unclear(Error::bug(format!("{operation} gives no id")))
 }

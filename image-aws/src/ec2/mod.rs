@@ -1,26 +1,27 @@
 //! AMIs built on an instance: launched privately, provisioned, stopped, captured, and booted again to be tested.
 
-mod ami;
+pub(crate) mod ami;
+pub(crate) mod available;
 mod builder;
 mod capture;
 mod check;
 pub(crate) mod client;
 mod connect;
 pub(crate) mod create;
-mod find;
-mod kind;
-mod launch;
-mod list;
-mod policy;
+pub(crate) mod find;
+pub(crate) mod kind;
+pub(crate) mod launch;
+pub(crate) mod list;
+pub(crate) mod policy;
 mod poll;
 mod rate;
-mod request;
+pub(crate) mod request;
 pub(crate) mod settings;
 mod source;
-mod state;
+pub(crate) mod state;
 #[cfg(test)]
 mod testing;
-mod undo;
+pub(crate) mod undo;
 mod user_data;
 mod volume;
 

@@ -145,7 +145,7 @@ fn delete(arns: &Arns<'_>) -> Value {
 }
 
 /// What carries a token of ours and is not kept.
-fn ours() -> Value {
+pub(crate) fn ours() -> Value {
     json!({
         "Null": { format!("aws:ResourceTag/{}", tag::TOKEN): "false" },
         "StringNotEquals": { format!("aws:ResourceTag/{}", tag::STATE): State::Kept.as_str() },
@@ -153,7 +153,7 @@ fn ours() -> Value {
 }
 
 /// A request with the tags that say that what it creates is temporary.
-fn temporary_request() -> Value {
+pub(crate) fn temporary_request() -> Value {
     json!({
         "Null": { format!("aws:RequestTag/{}", tag::TOKEN): "false" },
         "StringEquals": { format!("aws:RequestTag/{}", tag::STATE): State::Temporary.as_str() },
@@ -161,7 +161,7 @@ fn temporary_request() -> Value {
 }
 
 /// What EBS needs of a key: <https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html>.
-fn encrypt(key: &str, arns: &Arns<'_>) -> [Value; 2] {
+pub(crate) fn encrypt(key: &str, arns: &Arns<'_>) -> [Value; 2] {
     let (resource, alias) = arns.key(key);
     let with = |mut condition: Value| {
         if let Some(alias) = alias {
@@ -177,7 +177,7 @@ fn encrypt(key: &str, arns: &Arns<'_>) -> [Value; 2] {
     ]
 }
 
-fn allow<const N: usize>(sid: &str, actions: [&str; N], resource: Value, condition: Value) -> Value {
+pub(crate) fn allow<const N: usize>(sid: &str, actions: [&str; N], resource: Value, condition: Value) -> Value {
     let mut statement = json!({ "Sid": sid, "Effect": "Allow", "Action": actions.as_slice(), "Resource": resource });
     if !condition.is_null() {
         statement["Condition"] = condition;
@@ -186,7 +186,7 @@ fn allow<const N: usize>(sid: &str, actions: [&str; N], resource: Value, conditi
 }
 
 /// Names of resources: <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html>.
-struct Arns<'a>(&'a Place);
+pub(crate) struct Arns<'a>(pub(crate) &'a Place);
 
 impl Arns<'_> {
     fn partition(&self) -> &'static str {
@@ -200,8 +200,11 @@ impl Arns<'_> {
         format!("arn:{}:ec2:{}:{}:{kind}/{id}", self.partition(), self.0.region, self.0.account)
     }
     /// Images and snapshots have no account in their names.
-    fn public(&self, kind: &str) -> String {
-        format!("arn:{}:ec2:{}::{kind}/*", self.partition(), self.0.region)
+    pub(crate) fn public(&self, kind: &str) -> String {
+        self.public_one(kind, "*")
+    }
+    pub(crate) fn public_one(&self, kind: &str, id: &str) -> String {
+        format!("arn:{}:ec2:{}::{kind}/{id}", self.partition(), self.0.region)
     }
     fn ec2_service(&self) -> &'static str {
         if self.partition() == "aws-cn" { "ec2.amazonaws.com.cn" } else { "ec2.amazonaws.com" }
