@@ -1,8 +1,12 @@
 //! What comes out of an import.
 
 use crate::site::{BLOCK, Site, blocks_of, context, disk, fill, image, import, place};
-use image_aws::{BlockDigests, EbsDirect};
+use image_aws::{
+    ebs::{BlockDigests, EbsDirect},
+    ec2::Ec2,
+};
 use image_core::{BuildSpec, ContentDigest, ErrorKind, Importer};
+use image_sim::Content;
 use std::os::unix::fs::FileExt;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,7 +56,7 @@ async fn the_digest_is_the_same_in_every_region() {
     let digests = BlockDigests::new();
     let mut seen = vec![];
     for region in ["us-east-1", "eu-west-1"] {
-        let importer = EbsDirect::new(site.clients(), place(region)).without_encryption().digests(digests.clone());
+        let importer = site.importer_in(region).without_encryption().digests(digests.clone());
         let cx = context(&importer).await;
         seen.push(import(&cx, &importer, &file).await.unwrap().image.digest);
     }
@@ -99,12 +103,15 @@ async fn a_child_gets_what_changed_and_zeros_where_the_disk_became_zeros() {
 async fn an_encrypted_snapshot_gets_its_zeros_unless_they_are_not_needed() {
     let site = Site::start().await;
     let file = disk(8, &[(1, b'a')]);
-    let importer = EbsDirect::new(site.clients(), place("us-east-1"));
+    let importer = site.importer_in("us-east-1");
     let cx = context(&importer).await;
     let captured = import(&cx, &importer, &file).await.unwrap();
     let whole = 2048; // the blocks of a GiB
     assert_eq!(site.count("PutSnapshotBlock"), whole);
-    assert_eq!(site.blocks(&captured.image.parts["snapshot"]).await.len(), whole);
+    let Some(Content::Blocks(blocks)) = site.simulator.snapshot(&captured.image.parts["snapshot"]) else {
+        panic!("no snapshot");
+    };
+    assert_eq!(blocks.digests().len(), whole);
     let importer = importer.trust_unwritten_blocks();
     let cx = context(&importer).await;
     import(&cx, &importer, &file).await.unwrap();
@@ -120,11 +127,11 @@ async fn what_cannot_be_imported_is_refused_before_anything_is_created() {
         importer.check(&cx, &BuildSpec::new("golden")).await.unwrap_err()
     };
     let parent = "snap-0123456789abcdef0";
-    let error = check(EbsDirect::new(site.clients(), place("us-east-1")).parent(parent)).await;
+    let error = check(site.importer_in("us-east-1").parent(parent)).await;
     assert!(error.kind() == ErrorKind::InvalidInput && error.to_string().contains("without_encryption"), "{error}");
     let other = place("us-east-1");
     let other = image_aws::Place::new("444455556666", other.region).unwrap();
-    let error = check(EbsDirect::new(site.clients(), other)).await;
+    let error = check(EbsDirect::new(&Ec2::new(site.clients()), other)).await;
     assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
 
     let importer = site.importer().volume_gib(2);

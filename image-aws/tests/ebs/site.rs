@@ -1,10 +1,11 @@
 //! Disks, clients and a look at what the simulator holds.
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use image_aws::{ClientProvider, EbsDirect, Place};
+use crate::wire::Clients;
+use aws_config::{BehaviorVersion, SdkConfig};
+use image_aws::{ClientProvider, Place, ebs::EbsDirect, ec2::Ec2};
 use image_core::{
     Architecture, BootMode, BuildSpec, Captured, Context, Image, ImageKind, Importer, MemoryStore, Platform, Result,
-    Scope, Undo, Undoers, async_trait,
+    Scope, Undo, Undoers,
 };
 use image_sim::{Builder, DEFAULT_ACCOUNT, ResourceState, Simulator};
 use std::{collections::BTreeMap, os::unix::fs::FileExt, sync::Arc};
@@ -16,16 +17,6 @@ pub(crate) const BLOCK: u64 = 512 << 10;
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) simulator: Simulator,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Clients(SdkConfig);
-
-#[async_trait]
-impl ClientProvider for Clients {
-    async fn config(&self, place: &Place) -> Result<SdkConfig> {
-        Ok(self.0.to_builder().region(Region::new(place.region.clone())).build())
-    }
 }
 
 pub(crate) fn place(region: &str) -> Place {
@@ -54,7 +45,10 @@ impl Site {
     }
     /// An importer that says nothing about encryption.
     pub(crate) fn importer(&self) -> EbsDirect {
-        EbsDirect::new(self.clients(), place("us-east-1")).without_encryption()
+        self.importer_in("us-east-1").without_encryption()
+    }
+    pub(crate) fn importer_in(&self, region: &str) -> EbsDirect {
+        EbsDirect::new(&Ec2::new(self.clients()), place(region))
     }
     /// How often an action was called and answered well.
     pub(crate) fn count(&self, action: &str) -> usize {

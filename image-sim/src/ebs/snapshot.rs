@@ -79,10 +79,14 @@ pub(crate) fn offset(index: u32) -> u64 {
 
 /// Writes a block. One of zeroes stays a hole where nothing was `before`.
 pub(crate) fn write(disk: &File, block: &[u8], index: u32, before: bool) -> io::Result<()> {
-    // Whole pages are compared at once, which is fast without optimization too.
-    const PAGE: [u8; 4096] = [0; 4096];
-    if !before && block.chunks(PAGE.len()).all(|part| part == &PAGE[..part.len()]) {
+    if !before && is_zero(block) {
         return Ok(());
     }
     disk.write_all_at(block, offset(index))
+}
+
+/// Whether there is nothing but zeroes. Whole pages are compared at once, which is fast without optimization too.
+pub(crate) fn is_zero(block: &[u8]) -> bool {
+    const PAGE: [u8; 4096] = [0; 4096];
+    block.chunks(PAGE.len()).all(|part| PAGE.starts_with(part))
 }

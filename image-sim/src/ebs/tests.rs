@@ -1,5 +1,6 @@
 //! Snapshots written and read over the wire.
 
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use base64::Engine;
@@ -9,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::BLOCK;
 use crate::testing::{Answer, Rig};
-use crate::{Clock, EventualConsistency, Simulator, Timings};
+use crate::{Clock, Content, EventualConsistency, Simulator, Timings};
 
 fn sha256(data: &[u8]) -> [u8; 32] {
     Sha256::digest(data).into()
@@ -102,6 +103,11 @@ async fn what_was_written_is_read_and_a_child_has_its_parents_blocks() {
         bytes.push(answer.body.as_bytes()[0]);
     }
     assert_eq!(bytes, [b'a', 0]);
+    let Some(Content::Blocks(held)) = rig.simulator.snapshot(&child) else { panic!("the child is not there") };
+    let mut byte = [0];
+    held.disk().read_exact_at(&mut byte, 7 * BLOCK as u64 + 5).unwrap();
+    assert_eq!((byte, held.disk().metadata().unwrap().len()), ([b'a'], 2 << 30));
+    assert!(rig.simulator.snapshot("snap-00000000000000000").is_none());
     let changed = listed(&rig, &format!("/snapshots/{child}/changedblocks?firstSnapshotId={parent}")).await;
     assert_eq!(changed["ChangedBlocks"].as_array().unwrap().len(), 1);
     assert_eq!(changed["ChangedBlocks"][0]["BlockIndex"], 9);
