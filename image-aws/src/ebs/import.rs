@@ -83,7 +83,7 @@ impl EbsDirect {
             raw.ok_or_else(|| Error::invalid("disk", image, "a disk image with a part `raw`, the path of a file"))?;
         let raw = raw.clone();
         let disk = Arc::new(spawn_blocking(move || Disk::open(Path::new(&raw))).await??);
-        let gib = self.settings.gib.unwrap_or(disk.gib());
+        let gib = self.settings.gib.unwrap_or_else(|| disk.gib());
         if gib < disk.gib() {
             let what = format!("{gib}, smaller than {}", disk.path().display());
             return Err(Error::invalid("volume_gib", what, format!("{} or more", disk.gib())));

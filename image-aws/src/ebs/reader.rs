@@ -158,7 +158,7 @@ mod tests {
         let mut first = None;
         while let Some(block) = receiver.recv().await {
             let block = block.unwrap();
-            first = first.or((block.index == 0).then_some(block.digest));
+            first = first.or_else(|| (block.index == 0).then_some(block.digest));
         }
         assert_eq!(first, Some(taken_over));
     }

@@ -178,8 +178,11 @@ impl<'c> Upload<'c> {
         if error.kind() == ErrorKind::RateLimited {
             self.pace.throttled(Instant::now());
         }
-        let unknown_yet = error.kind() == ErrorKind::NotFound && self.started.elapsed() < SETTLE;
-        if !unknown_yet && !(error.is_retryable() && wanted.since.elapsed() < PATIENCE) {
+        let patient = match error.kind() {
+            ErrorKind::NotFound => self.started.elapsed() < SETTLE,
+            _ => error.is_retryable() && wanted.since.elapsed() < PATIENCE,
+        };
+        if !patient {
             return Err(error.with_context("block", wanted.index).with_context("attempts", wanted.attempt));
         }
         let data = if wanted.zeros { Data::Zeros } else { Data::Again };
