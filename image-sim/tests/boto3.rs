@@ -1,6 +1,8 @@
 //! The simulator as boto3 sees it: a whole build, with every reply checked against AWS's own model of the API, and snapshots
 //! block by block.
 
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test fails by a panic, and says what it skips")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
