@@ -5,6 +5,7 @@ use crate::{
     place::{self, Place},
 };
 use aws_config::{BehaviorVersion, Region, SdkConfig, sts::AssumeRoleProvider};
+use aws_smithy_http_client::tls;
 use aws_smithy_types::retry::RetryConfig;
 use image_core::{Error, ErrorKind, Result, Scope, async_trait};
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -73,7 +74,11 @@ impl FromEnv {
     async fn base(&self, region: &Region) -> &SdkConfig {
         self.base
             .get_or_init(|| async {
-                let mut loader = aws_config::defaults(BehaviorVersion::latest()).region(region.clone());
+                // One pool of connections for all services and regions; without it each client has its own.
+                let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
+                let http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
+                let mut loader =
+                    aws_config::defaults(BehaviorVersion::latest()).region(region.clone()).http_client(http);
                 if let Some(url) = &self.endpoint {
                     loader = loader.endpoint_url(url);
                 }
@@ -177,6 +182,12 @@ impl Clients {
             None => ours,
         };
         Ok(aws_sdk_ebs::Client::new(&config.to_builder().timeout_config(timeouts).build()))
+    }
+
+    /// For calls that create; see [`ec2_once`](Self::ec2_once).
+    #[cfg(feature = "ssm")]
+    pub(crate) async fn ssm_once(&self, place: &Place) -> Result<aws_sdk_ssm::Client> {
+        Ok(aws_sdk_ssm::Client::new(&once(&self.0.config(place).await?)))
     }
 }
 

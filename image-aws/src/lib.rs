@@ -16,8 +16,12 @@ pub mod ec2;
 #[cfg(feature = "client")]
 mod error;
 pub mod place;
+#[cfg(feature = "ssm")]
+mod ssm;
 pub mod tag;
 
 #[cfg(feature = "client")]
 pub use client::{ClientProvider, FromEnv, identity};
 pub use place::Place;
+#[cfg(feature = "ssm")]
+pub use ssm::SystemsManager;
