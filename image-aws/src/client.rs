@@ -177,6 +177,27 @@ impl Clients {
         Ok(aws_sdk_ssm::Client::new(&self.0.config(place).await?))
     }
 
+    /// For calls of the EBS direct APIs that read.
+    #[cfg(feature = "ebs-direct")]
+    pub(crate) async fn ebs(&self, place: &Place) -> Result<aws_sdk_ebs::Client> {
+        Ok(aws_sdk_ebs::Client::new(&self.0.config(place).await?))
+    }
+
+    /// For calls that create, see [`ec2_once`](Self::ec2_once), and for blocks: their upload repeats them, and knows how
+    /// fast. A request without a reply is given up after a minute unless the provider says otherwise: 512 KiB take that
+    /// long at 9 KiB a second.
+    #[cfg(feature = "ebs-direct")]
+    pub(crate) async fn ebs_once(&self, place: &Place) -> Result<aws_sdk_ebs::Client> {
+        use aws_smithy_types::timeout::TimeoutConfig;
+        let config = once(&self.0.config(place).await?);
+        let ours = TimeoutConfig::builder().operation_attempt_timeout(std::time::Duration::from_secs(60)).build();
+        let timeouts = match config.timeout_config() {
+            Some(theirs) => theirs.to_builder().take_unset_from(ours.into()).build(),
+            None => ours,
+        };
+        Ok(aws_sdk_ebs::Client::new(&config.to_builder().timeout_config(timeouts).build()))
+    }
+
     /// For calls that create; see [`ec2_once`](Self::ec2_once).
     #[cfg(feature = "ssm")]
     pub(crate) async fn ssm_once(&self, place: &Place) -> Result<aws_sdk_ssm::Client> {

@@ -51,13 +51,18 @@ pub(crate) fn create_error<E>(operation: &'static str, place: &Place, error: Sdk
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
-    let refused = match &error {
+    let certain = is_refusal(&error);
+    let error = sdk_error(operation, place, error);
+    if certain { CreateError::Rejected(error) } else { CreateError::Unclear(error) }
+}
+
+/// Whether the service certainly did nothing.
+pub(crate) fn is_refusal<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    match error {
         SdkError::ServiceError(service) => refused(service.err().code(), service.raw().status()),
         SdkError::ConstructionFailure(_) => true,
         _ => false,
-    };
-    let error = sdk_error(operation, place, error);
-    if refused { CreateError::Rejected(error) } else { CreateError::Unclear(error) }
+    }
 }
 
 /// A 4xx is a refusal and a 5xx says nothing, but that throttled calls are turned away at the door, and a lack of capacity
@@ -70,8 +75,9 @@ fn refused(code: Option<&str>, status: StatusCode) -> bool {
 /// The kind of an error, by its code; the status decides where the code is not known.
 fn kind(code: &str, status: StatusCode) -> ErrorKind {
     use ErrorKind::*;
-    const THROTTLED: [&str; 10] = [
+    const THROTTLED: [&str; 11] = [
         "BandwidthLimitExceeded",
+        "ConcurrentLimitExceededException",
         "EC2ThrottledException",
         "PriorRequestNotComplete",
         "RequestLimitExceeded",
@@ -126,7 +132,11 @@ fn kind(code: &str, status: StatusCode) -> ErrorKind {
         _ if CAPACITY.contains(&code) || code.ends_with("LimitExceeded") || code.ends_with("QuotaExceeded") => {
             QuotaExceeded
         }
-        "IdempotentParameterMismatch" | "IdempotentInstanceTerminated" | "DependencyViolation" => Conflict,
+        "ServiceQuotaExceededException" => QuotaExceeded,
+        "ConflictException"
+        | "IdempotentParameterMismatch"
+        | "IdempotentInstanceTerminated"
+        | "DependencyViolation" => Conflict,
         _ if BUSY.contains(&code) || code.ends_with(".InUse") => Conflict,
         _ if code.contains("Duplicate") || code.ends_with("AlreadyExists") => AlreadyExists,
         _ if code.ends_with("NotFound") || code.ends_with("NotFoundException") => NotFound,
@@ -176,6 +186,9 @@ mod tests {
             ("IdempotentParameterMismatch", 400, Conflict),
             ("InvalidParameterValue", 400, InvalidInput),
             ("InternalError", 500, Unavailable),
+            ("ServiceQuotaExceededException", 402, QuotaExceeded),
+            ("ConcurrentLimitExceededException", 503, RateLimited),
+            ("ConflictException", 503, Conflict),
             ("SomethingNew", 500, Unavailable),
             ("SomethingNew", 429, RateLimited),
             ("SomethingNew", 403, PermissionDenied),

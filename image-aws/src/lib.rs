@@ -1,4 +1,5 @@
-//! Golden images on AWS, built on instances that nothing reaches from outside.
+//! Golden images on AWS: built on instances that nothing reaches from outside ([`ec2`]), or made of raw disks without an
+//! instance ([`ebs`]).
 //!
 //! Whoever embeds this owns the credentials: every client comes from a [`ClientProvider`], which is asked for an account
 //! and a region each time, so that role sessions outlive long runs and a recovery can rebuild them. [`FromEnv`] is the
@@ -10,6 +11,8 @@
 mod client;
 #[cfg(all(feature = "ec2", feature = "ssm"))]
 pub mod distribute;
+#[cfg(feature = "ebs-direct")]
+pub mod ebs;
 #[cfg(feature = "ec2")]
 pub mod ec2;
 #[cfg(feature = "client")]

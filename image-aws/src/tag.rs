@@ -16,6 +16,9 @@ pub const EXPIRES: &str = "golden-image:expires";
 /// The fingerprint that a later run finds a layer or an image by.
 pub const FINGERPRINT: &str = "golden-image:fingerprint";
 
+/// The plugin that made it, where a look-up must tell: what imports make has it, and what builds make has not.
+pub const MADE_BY: &str = "golden-image:made-by";
+
 /// The tags of a create, with our prefix.
 pub fn of(request: &CreateRequest) -> BTreeMap<String, String> {
     request.tags.iter().map(|(key, value)| (format!("{PREFIX}{key}"), value.clone())).collect()

@@ -300,6 +300,10 @@ pub trait Builder: Undo {
 pub trait Importer: Undo {
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
+    /// Who else answers for what its calls create: the builder, for example, that boots for it.
+    fn helpers(&self) -> Vec<Arc<dyn Undo>> {
+        vec![]
+    }
     /// Validates the settings. No side effects.
     async fn check(&self, cx: &Context, spec: &BuildSpec) -> Result<Checked>;
     /// Makes an image of a disk image; the disk does not change.
@@ -335,6 +339,9 @@ macro_rules! forward_builders {
         impl<T: Importer + ?Sized> Importer for $pointer<T> {
             fn capabilities(&self) -> Capabilities {
                 (**self).capabilities()
+            }
+            fn helpers(&self) -> Vec<Arc<dyn Undo>> {
+                (**self).helpers()
             }
             async fn check(&self, cx: &Context, spec: &BuildSpec) -> Result<Checked> {
                 (**self).check(cx, spec).await

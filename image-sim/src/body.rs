@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,13 +26,40 @@ pub enum Content {
     Blocks(Arc<Blocks>),
 }
 
-/// The blocks of a disk that were written, as the EBS direct APIs number them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
+/// The blocks of a disk that were written, as the EBS direct APIs number them: blocks of 512 KiB. One that is absent was
+/// never written and reads as zeroes.
+///
+/// They are in a file that has no name, so that it ends with the process.
+#[derive(Debug)]
 pub struct Blocks {
-    /// Blocks of 512 KiB by their index. One that is absent was never written and reads as zeroes.
-    pub written: BTreeMap<u32, Bytes>,
+    disk: Arc<File>,
+    digests: BTreeMap<u32, [u8; 32]>,
 }
+
+impl Blocks {
+    /// The blocks with these digests of a disk.
+    pub(crate) const fn new(disk: Arc<File>, digests: BTreeMap<u32, [u8; 32]>) -> Self {
+        Self { disk, digests }
+    }
+
+    /// The raw disk, as long as the volume, sparse where nothing was written.
+    pub fn disk(&self) -> &File {
+        &self.disk
+    }
+
+    /// SHA-256 of each block that was written, by its index.
+    pub const fn digests(&self) -> &BTreeMap<u32, [u8; 32]> {
+        &self.digests
+    }
+}
+
+impl PartialEq for Blocks {
+    fn eq(&self, other: &Self) -> bool {
+        self.digests == other.digests
+    }
+}
+
+impl Eq for Blocks {}
 
 /// An instance that is to start, for the first time or again.
 #[derive(Debug, Clone)]

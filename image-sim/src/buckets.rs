@@ -68,6 +68,11 @@ impl Buckets {
         self.spend((account.to_owned(), region.to_owned(), bucket), f64::from(count), 1000.0, refill, now)
     }
 
+    /// Takes one of the 1000 block writes a second that a snapshot has.
+    pub(crate) fn take_block(&self, account: &str, snapshot: &str, now: Timestamp) -> bool {
+        self.spend((account.to_owned(), snapshot.to_owned(), "PutSnapshotBlock"), 1.0, 1000.0, 1000.0, now)
+    }
+
     fn spend(
         &self,
         key: (String, String, &'static str),

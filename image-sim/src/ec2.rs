@@ -31,6 +31,8 @@ use jiff::Timestamp;
 
 pub use catalogue::SeedImage;
 pub(crate) use catalogue::public as public_images;
+pub(crate) use device::kms_arn;
+pub(crate) use snapshot::Snapshot;
 pub(crate) use state::State;
 
 use crate::call::{Call, Reply};

@@ -12,16 +12,23 @@ pub(crate) struct ApiError {
     pub(crate) code: String,
     pub(crate) message: String,
     pub(crate) status: u16,
+    /// `Reason` of REST-JSON, where the API gives one.
+    pub(crate) reason: Option<&'static str>,
 }
 
 impl ApiError {
     /// The client is at fault: status 400.
     pub(crate) fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), status: 400 }
+        Self { code: code.into(), message: message.into(), status: 400, reason: None }
     }
 
     pub(crate) fn with_status(mut self, status: u16) -> Self {
         self.status = status;
+        self
+    }
+
+    pub(crate) fn with_reason(mut self, reason: &'static str) -> Self {
+        self.reason = Some(reason);
         self
     }
 
@@ -51,7 +58,7 @@ pub(crate) enum Protocol {
 impl Protocol {
     /// `error` as this protocol writes it.
     pub(crate) fn encode(self, error: &ApiError, request_id: &str) -> Reply {
-        let ApiError { code, message, status } = error;
+        let ApiError { code, message, status, reason } = error;
         let reply = match self {
             Self::Ec2Query => {
                 let mut xml = Xml::document();
@@ -81,7 +88,8 @@ impl Protocol {
             Self::Json => Reply::json(&json!({ "__type": code, "message": message })),
             // REST-JSON models differ in the case of `message`; readers take the one they know.
             Self::RestJson => {
-                Reply::json(&json!({ "message": message, "Message": message })).header("x-amzn-errortype", code.clone())
+                let body = json!({ "message": message, "Message": message, "Reason": reason });
+                Reply::json(&body).header("x-amzn-errortype", code.clone())
             }
             Self::RestXml => {
                 let mut xml = Xml::document();

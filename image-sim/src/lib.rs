@@ -23,6 +23,7 @@ mod call;
 mod clock;
 mod cloud;
 mod consistency;
+mod ebs;
 mod ec2;
 mod error;
 mod fault;
@@ -42,7 +43,7 @@ mod tokens;
 mod world;
 mod xml;
 
-pub use body::{Bodies, Body, Content, Hollow};
+pub use body::{Blocks, Bodies, Body, Content, Hollow};
 pub use clock::{Clock, Timings};
 pub use consistency::EventualConsistency;
 pub use ec2::SeedImage;

@@ -64,19 +64,25 @@ async fn respond(cloud: &Arc<Cloud>, request: hyper::Request<Incoming>) -> Resul
         let too_large = Reply::json(&serde_json::json!({ "message": "the body is too large, or was cut off" }));
         return Ok(response(too_large.status(413)));
     };
+    answer(cloud, hyper::Request::from_parts(parts, body.to_bytes())).await.ok_or(NoReply)
+}
+
+/// Answers a request that was read to its end. `None`: the connection closes without a reply.
+pub(crate) async fn answer(cloud: &Arc<Cloud>, request: hyper::Request<Bytes>) -> Option<Response<Full<Bytes>>> {
+    let (parts, body) = request.into_parts();
     let request = Request {
         method: parts.method.as_str().to_owned(),
         path: parts.uri.path().to_owned(),
         query: crate::query::decode(parts.uri.query().unwrap_or_default()).collect(),
         headers: parts.headers,
-        body: body.to_bytes(),
+        body,
     };
     if request.path.starts_with(admin::PREFIX) {
-        return Ok(response(admin::answer(cloud, &request)));
+        return Some(response(admin::answer(cloud, &request)));
     }
     match cloud.answer(request).await {
-        Answer::Reply(reply) => Ok(response(reply)),
-        Answer::None => Err(NoReply),
+        Answer::Reply(reply) => Some(response(reply)),
+        Answer::None => None,
     }
 }
 

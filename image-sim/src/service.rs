@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::call::{Call, Reply, Request};
 use crate::cloud::Cloud;
+use crate::ebs::Ebs;
 use crate::ec2::Ec2;
 use crate::error::{ApiError, Protocol};
 use crate::ssm::Ssm;
@@ -69,5 +70,5 @@ pub(crate) trait Service: Debug + Send + Sync {
 
 /// Every service there is.
 pub(crate) fn all() -> Vec<Box<dyn Service>> {
-    vec![Box::new(Ec2), Box::new(Ssm), Box::new(Sts)]
+    vec![Box::new(Ec2), Box::new(Ebs), Box::new(Ssm), Box::new(Sts)]
 }

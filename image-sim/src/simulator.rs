@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Full;
 use tokio::task::JoinHandle;
 
 use crate::body::{Bodies, Content, Hollow};
@@ -42,7 +44,7 @@ pub const DEFAULT_REGIONS: [&str; 6] =
 pub struct Simulator {
     cloud: Arc<Cloud>,
     endpoint: String,
-    server: JoinHandle<()>,
+    server: Option<JoinHandle<()>>,
 }
 
 impl Simulator {
@@ -51,7 +53,13 @@ impl Simulator {
         Builder::default()
     }
 
-    /// `http://127.0.0.1:PORT`, for the clients of every service.
+    /// Answers a request without a socket, for clients whose transport is a function: so tests can stop tokio's clock.
+    /// `None` where a fault closes the connection without a reply.
+    pub async fn answer(&self, request: hyper::Request<Bytes>) -> Option<hyper::Response<Full<Bytes>>> {
+        server::answer(&self.cloud, request).await
+    }
+
+    /// `http://127.0.0.1:PORT`, for the clients of every service; `http://simulator.invalid` where nothing listens.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
@@ -119,6 +127,12 @@ impl Simulator {
         self.cloud.world().region(&Place::new(account, region), now).ec2.network.private_subnets()
     }
 
+    /// What a complete snapshot holds, by its id; `None` where there is none.
+    pub fn snapshot(&self, id: &str) -> Option<Content> {
+        let mut world = self.cloud.world();
+        world.places_mut().find_map(|(_, region)| region.ec2.snapshots.get(id)?.content.clone())
+    }
+
     /// The clock that states are derived from.
     pub fn clock(&self) -> &Clock {
         &self.cloud.config.clock
@@ -138,7 +152,9 @@ impl Simulator {
 
 impl Drop for Simulator {
     fn drop(&mut self) {
-        self.server.abort();
+        if let Some(server) = &self.server {
+            server.abort();
+        }
     }
 }
 
@@ -300,6 +316,19 @@ impl Builder {
     /// # Errors
     /// When the port is taken.
     pub async fn start(self) -> std::io::Result<Simulator> {
+        let listener = server::listen(self.port).await?;
+        let endpoint = format!("http://{}", listener.local_addr()?);
+        let cloud = self.cloud();
+        let server = Some(server::serve(listener, Arc::clone(&cloud)));
+        Ok(Simulator { cloud, endpoint, server })
+    }
+
+    /// Does not listen, and belongs to no runtime: only [`Simulator::answer`] reaches it.
+    pub fn in_process(self) -> Simulator {
+        Simulator { cloud: self.cloud(), endpoint: "http://simulator.invalid".to_owned(), server: None }
+    }
+
+    fn cloud(self) -> Arc<Cloud> {
         let this = if self.keys.is_empty() { self.account(DEFAULT_ACCOUNT) } else { self };
         let regions = match this.regions.is_empty() {
             true => DEFAULT_REGIONS.map(str::to_owned).to_vec(),
@@ -327,9 +356,6 @@ impl Builder {
         for rule in this.faults {
             cloud.faults.add(rule);
         }
-        let listener = server::listen(this.port).await?;
-        let endpoint = format!("http://{}", listener.local_addr()?);
-        let server = server::serve(listener, Arc::clone(&cloud));
-        Ok(Simulator { cloud, endpoint, server })
+        cloud
     }
 }

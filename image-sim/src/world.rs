@@ -7,6 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::consistency::Unsettled;
+use crate::ebs;
 use crate::ec2::{self, SeedImage};
 use crate::ssm;
 use crate::tokens::Tokens;
@@ -27,6 +28,7 @@ impl Place {
 /// What an account has in a region. Each regional service has a field.
 #[derive(Debug, Default)]
 pub(crate) struct Region {
+    pub(crate) ebs: ebs::State,
     pub(crate) ec2: ec2::State,
     pub(crate) ssm: ssm::State,
     pub(crate) tokens: Tokens,

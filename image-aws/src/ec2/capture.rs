@@ -2,30 +2,18 @@
 
 use super::{
     AmiBuilder,
-    ami::{self, Ami, Hardware},
+    available::{available, check_hardware},
     client::Region,
     create::{adopt, again, nameless},
     kind::Ec2Kind,
     launch::Build,
-    list::{self, Which},
-    request,
-    state::{self, LastSeen},
+    list, request, state,
 };
 use crate::{error::sdk_error, tag};
-use aws_sdk_ec2::types::{AttributeValue, Image, ImdsSupportValues, InstanceStateName};
-use image_core::{
-    Capture, Captured, Context, CreateError, CreateRequest, Created, Error, ErrorKind, Guard, Result, Role, wait::Poll,
-};
+use aws_sdk_ec2::types::{AttributeValue, ImdsSupportValues, InstanceStateName};
+use image_core::{Capture, Captured, Context, CreateError, CreateRequest, Created, ErrorKind, Guard, Result, Role};
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
-use tokio::time::Instant;
-
-/// Before joining the next look; that one comes a second after the last.
-const PAUSE: Duration = Duration::from_millis(250);
-/// How long a snapshot may stand still. Its progress is shown in whole percents, and the first one comes late.
-const STANDSTILL: Duration = Duration::from_secs(30 * 60);
-/// What a percent of a large volume may take over that: a hundredth of a GiB at 1 MiB a second, for each GiB.
-const STANDSTILL_PER_GIB: Duration = Duration::from_secs(10);
+use std::sync::Arc;
 
 impl AmiBuilder {
     pub(super) async fn capture_instance(&self, cx: &Context, build: &Build, capture: Capture<'_>) -> Result<Captured> {
@@ -34,8 +22,8 @@ impl AmiBuilder {
             stop(cx, &region, &build.instance).await?;
         }
         let guard = self.create_image(cx, &region, build, &capture).await?;
-        let image = available(cx, &region, guard.id(), &build.ami).await?;
-        check_hardware(&image, &build.ami)?;
+        let image = available(cx, &region, guard.id(), build.ami.gib()).await?;
+        check_hardware(&image, &build.ami.hardware, &format!("its source {}", build.ami.id))?;
         if !self.settings.imds_v1 && image.imds_support() != Some(&ImdsSupportValues::V20) {
             cx.race(require_imds_v2(&region, guard.id())).await?;
         }
@@ -73,11 +61,7 @@ impl AmiBuilder {
             match again(operation, &at.place, || input.clone().send_with(&client)).await {
                 Ok(made) => made.image_id().map(Created::new).ok_or_else(|| nameless(operation)),
                 Err(CreateError::Unclear(e)) if e.kind() == ErrorKind::AlreadyExists => {
-                    let first = || async {
-                        let found = list::images(&at, Which::Token(&create.token)).await?;
-                        Ok(found.into_iter().next().and_then(|image| image.image_id))
-                    };
-                    adopt(e, first).await
+                    adopt(e, || list::image_of_token(&at, &create.token)).await
                 }
                 Err(e) => Err(e),
             }
@@ -96,73 +80,6 @@ async fn stop(cx: &Context, region: &Region, instance: &str) -> Result<()> {
     })
     .await?;
     state::instance(cx, region, instance, InstanceStateName::Stopped).await.map(drop)
-}
-
-/// Waits until an image is available, for as long as its snapshots make progress.
-async fn available(cx: &Context, region: &Region, id: &str, ami: &Ami) -> Result<Arc<Image>> {
-    let mut watch = Watch { id, last_seen: LastSeen::new(), snapshots: vec![], gib: ami.gib() };
-    let (mut progress, mut moved) = (String::new(), Instant::now());
-    loop {
-        match cx.race(watch.look(region)).await {
-            Ok(Poll::Ready(image)) => return Ok(image),
-            Ok(Poll::Pending(now)) if now != progress => (progress, moved) = (now, Instant::now()),
-            Ok(_) => {}
-            // No answer is no progress.
-            Err(e) if e.is_retryable() => cx.warn(format!("cannot see how image {id} comes on: {e}")),
-            Err(e) => return Err(e),
-        }
-        cx.progress(0, None, format!("waiting for image {id} to be available: {progress}"));
-        let patience = STANDSTILL + STANDSTILL_PER_GIB * watch.gib;
-        if moved.elapsed() > patience {
-            let message = format!("image {id} has made no progress for {} s: {progress}", patience.as_secs());
-            return Err(Error::new(ErrorKind::TimedOut, message).with_retryable(false));
-        }
-        cx.sleep(PAUSE).await?;
-    }
-}
-
-/// An image that becomes, with its snapshots.
-struct Watch<'a> {
-    id: &'a str,
-    last_seen: LastSeen,
-    /// Those that the last look saw, so that the next one sees the image and them at once.
-    snapshots: Vec<String>,
-    gib: u32,
-}
-
-impl Watch<'_> {
-    async fn look(&mut self, region: &Region) -> Result<Poll<Arc<Image>>> {
-        let id = self.id;
-        let (image, snapshots) = tokio::try_join!(region.images.look(id), region.snapshots.look_all(&self.snapshots))?;
-        let what = format!("image {id}");
-        let Some(image) = self.last_seen.judge(&what, image)? else {
-            return Ok(Poll::Pending("not visible yet".into()));
-        };
-        if state::is_available(&image)? {
-            return Ok(Poll::Ready(image));
-        }
-        let volumes = ami::volumes(&image);
-        self.gib = self.gib.max(volumes.values().map(|volume| volume.gib).fold(0, u32::saturating_add));
-        self.snapshots = volumes.into_values().filter_map(|volume| volume.snapshot).collect();
-        let percents: Vec<_> = snapshots.iter().flatten().filter_map(|snapshot| snapshot.progress()).collect();
-        Ok(Poll::Pending(if percents.is_empty() { "pending".into() } else { percents.join(", ") }))
-    }
-}
-
-/// An image inherits these from its instance, and that from its source. One that did not would not boot, or boot without
-/// its TPM, only later and elsewhere.
-fn check_hardware(image: &Image, source: &Ami) -> Result<()> {
-    let Hardware { boot_mode, tpm, ena } = Ami::read(image)?.hardware;
-    let kept = boot_mode == source.hardware.boot_mode && tpm == source.hardware.tpm && ena == source.hardware.ena;
-    if kept {
-        return Ok(());
-    }
-    let id = image.image_id().unwrap_or_default();
-    let message = format!(
-        "image {id} has boot mode {boot_mode:?}, TPM {tpm:?}, ENA {ena}; its source {} has {:?}, {:?}, {}",
-        source.id, source.hardware.boot_mode, source.hardware.tpm, source.hardware.ena
-    );
-    Err(Error::new(ErrorKind::Conflict, message))
 }
 
 /// Makes instances of an image need IMDSv2.

@@ -78,6 +78,16 @@ impl Region {
     pub(crate) async fn parameters(&self) -> Result<aws_sdk_ssm::Client> {
         self.clients.ssm(&self.place).await
     }
+    /// For calls of the EBS direct APIs that may be repeated.
+    #[cfg(feature = "ebs-direct")]
+    pub(crate) async fn ebs(&self) -> Result<aws_sdk_ebs::Client> {
+        self.clients.ebs(&self.place).await
+    }
+    /// For calls of the EBS direct APIs that their callers repeat.
+    #[cfg(feature = "ebs-direct")]
+    pub(crate) async fn ebs_once(&self) -> Result<aws_sdk_ebs::Client> {
+        self.clients.ebs_once(&self.place).await
+    }
     /// For calls that create; see [`Clients::ec2_once`]. Without a client nothing was asked for.
     pub(crate) async fn client_once(&self) -> Result<Client, CreateError> {
         self.clients.ec2_once(&self.place).await.map_err(CreateError::Rejected)

@@ -15,8 +15,12 @@ const PAUSE: Duration = Duration::from_millis(500);
 const ADOPT_LOOKS: u32 = 20;
 const ADOPT_PAUSE: Duration = Duration::from_secs(2);
 /// Something that was made a moment ago and that not every part of EC2 knows of yet.
-const NOT_YET_VISIBLE: [&str; 3] =
-    ["InvalidGroup.NotFound", "InvalidSecurityGroupID.NotFound", "InvalidInstanceID.NotFound"];
+const NOT_YET_VISIBLE: [&str; 4] = [
+    "InvalidGroup.NotFound",
+    "InvalidInstanceID.NotFound",
+    "InvalidSecurityGroupID.NotFound",
+    "InvalidSnapshot.NotFound",
+];
 
 /// Makes a creating call, again when trying again can help.
 ///

@@ -69,13 +69,14 @@ impl<'a> Finds<'a> {
         Self { owner, place, query, found: vec![] }
     }
 
-    /// Adds a thing, where its tags are ours and the query wants it.
+    /// Adds a thing, where its tags are ours, say no other owner, and the query wants it.
     pub(crate) fn add(&mut self, kind: Kind, id: Option<&str>, list: &[Tag]) {
         let all = tags(list);
         let (Some(id), Some(token), Some((state, expires_at))) = (id, all.get(tag::TOKEN), tag::read(&all)) else {
             return;
         };
-        if self.query.expired_before.is_none_or(|before| expires_at.is_some_and(|at| at < before)) {
+        let foreign = all.get(tag::MADE_BY).is_some_and(|owner| owner != self.owner);
+        if !foreign && self.query.expired_before.is_none_or(|before| expires_at.is_some_and(|at| at < before)) {
             let Place { region, .. } = self.place;
             let resource = Resource::found(self.owner, self.place.scope(), kind, region, token, id);
             self.found.push(Found::new(resource, state, expires_at));

@@ -1,4 +1,4 @@
-//! The kinds of resources that a build makes, and how each is found when the reply to its creation was lost.
+//! The kinds of resources that builds and imports make, and how each is found when the reply to its creation was lost.
 //!
 //! All of them carry the token of their create as a tag that the creating call itself writes, so that nothing is ever
 //! without; look-ups filter by it.
@@ -7,9 +7,10 @@
 //! |---|---|---|
 //! | `instance`, with its volumes and network interface | `RunInstances` | its client token, so that a repeated call gives the same instance |
 //! | `security-group` | `CreateSecurityGroup` | its name, which holds the token and is unique in a VPC |
-//! | `image`, with its snapshots | `CreateImage` | its name, which holds the token and is unique in an account and region |
+//! | `image`, with its snapshots where the call made them | `CreateImage`, `RegisterImage` | its name, which holds the token and is unique in an account and region |
+//! | `snapshot` | `StartSnapshot` | its client token |
 //!
-//! `snapshot` and `volume` are made by none of our calls alone. Only a look-up finds them, where the image or the
+//! The snapshots of a build and its `volume`s are made by no call alone. Only a look-up finds them, where the image or the
 //! instance that they came with has gone without them.
 
 use image_core::{Error, Kind, Resource, Result};
@@ -53,6 +54,6 @@ impl Ec2Kind {
     pub(crate) fn of(resource: &Resource) -> Result<Self> {
         let name = &resource.kind.name;
         let known = Self::ALL.into_iter().find(|kind| kind.name() == name);
-        known.ok_or_else(|| Error::bug(format!("{name} is no kind of {OWNER}")))
+        known.ok_or_else(|| Error::bug(format!("{} has no kind {name}", resource.owner)))
     }
 }

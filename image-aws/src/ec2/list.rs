@@ -76,3 +76,9 @@ list!(
     |client| client.describe_volumes(),
     |page| page.volumes.unwrap_or_default()
 );
+
+/// The image that the create of a token made, where it can be seen: reads lag behind.
+pub(crate) async fn image_of_token(region: &Region, token: &str) -> Result<Option<String>> {
+    let found = images(region, Which::Token(token)).await?;
+    Ok(found.into_iter().next().and_then(|image| image.image_id))
+}

@@ -1,6 +1,7 @@
 //! AMIs built on an instance: launched privately, provisioned, stopped, captured, and booted again to be tested.
 
 pub(crate) mod ami;
+pub(crate) mod available;
 mod builder;
 mod capture;
 mod check;
@@ -8,7 +9,7 @@ pub(crate) mod client;
 mod connect;
 pub(crate) mod create;
 pub(crate) mod find;
-mod kind;
+pub(crate) mod kind;
 mod launch;
 pub(crate) mod list;
 pub(crate) mod policy;

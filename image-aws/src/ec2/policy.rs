@@ -158,7 +158,7 @@ pub(crate) fn ours() -> Value {
 }
 
 /// A request with the tags that say that what it creates is temporary.
-fn temporary_request() -> Value {
+pub(crate) fn temporary_request() -> Value {
     json!({
         "Null": { format!("aws:RequestTag/{}", tag::TOKEN): "false" },
         "StringEquals": { format!("aws:RequestTag/{}", tag::STATE): State::Temporary.as_str() },
@@ -208,7 +208,10 @@ impl Arns<'_> {
     }
     /// Images and snapshots have no account in their names.
     pub(crate) fn public(&self, kind: &str) -> String {
-        format!("arn:{}:ec2:{}::{kind}/*", self.partition(), self.0.region)
+        self.public_one(kind, "*")
+    }
+    pub(crate) fn public_one(&self, kind: &str, id: &str) -> String {
+        format!("arn:{}:ec2:{}::{kind}/{id}", self.partition(), self.0.region)
     }
     fn ec2_service(&self) -> &'static str {
         if self.partition() == "aws-cn" { "ec2.amazonaws.com.cn" } else { "ec2.amazonaws.com" }

@@ -161,7 +161,7 @@ pub(crate) fn image_name(name: &str, layer: Option<&str>, token: &str) -> String
     }
 }
 
-fn tag_specification(kind: ResourceType, tags: &BTreeMap<String, String>) -> TagSpecification {
+pub(crate) fn tag_specification(kind: ResourceType, tags: &BTreeMap<String, String>) -> TagSpecification {
     TagSpecification::builder().resource_type(kind).set_tags(Some(to_tags(tags))).build()
 }
 

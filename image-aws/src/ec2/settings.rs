@@ -30,11 +30,25 @@ pub(crate) enum Market {
 }
 
 /// How volumes are encrypted.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Encryption {
+    /// Whatever the account's default, the source or the parent says.
     Account,
     Key(String),
+    /// The account's default key for EBS.
+    #[default]
     DefaultKey,
+}
+
+impl Encryption {
+    /// As it stands in fingerprints.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Account => "account",
+            Self::Key(key) => key,
+            Self::DefaultKey => "default key",
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -75,14 +89,9 @@ impl Settings {
 
     /// Everything that changes what an image is. Where and on what it was built does not.
     pub(crate) fn fingerprint(&self) -> impl serde::Serialize {
-        let key = match &self.encryption {
-            Encryption::Account => "account",
-            Encryption::Key(key) => key,
-            Encryption::DefaultKey => "default key",
-        };
         let sizes: Vec<(String, Option<u32>)> =
             self.volumes.iter().map(|(device, volume)| (device.clone(), volume.size())).collect();
-        (self.root.size(), sizes, key.to_owned(), self.imds_v1, self.user_data.clone())
+        (self.root.size(), sizes, self.encryption.name().to_owned(), self.imds_v1, self.user_data.clone())
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -130,10 +139,7 @@ impl Settings {
     fn check_volumes(&self) -> Result<()> {
         self.root.check("root_volume")?;
         for (device, volume) in &self.volumes {
-            let name = device.strip_prefix("/dev/").unwrap_or_default();
-            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
-                return Err(Error::invalid("data_volume", device, "a device, for example /dev/sdf"));
-            }
+            check_device("data_volume", device)?;
             if volume.size().is_none() {
                 return Err(Error::invalid("data_volume", device, "a volume with a size in GiB"));
             }
@@ -176,6 +182,15 @@ pub(crate) fn check_tags(field: &str, tags: &BTreeMap<String, String>) -> Result
         if value.chars().count() > 256 {
             return Err(Error::invalid(field, format!("{key}={value}"), "values of up to 256 characters"));
         }
+    }
+    Ok(())
+}
+
+/// Names of devices: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html>.
+pub(crate) fn check_device(field: &str, device: &str) -> Result<()> {
+    let name = device.strip_prefix("/dev/").unwrap_or_default();
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
+        return Err(Error::invalid(field, device, "a device, for example /dev/sdf"));
     }
     Ok(())
 }

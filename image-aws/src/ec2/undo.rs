@@ -1,4 +1,4 @@
-//! Undoing what a build made, from its journal entry or its tags alone.
+//! Undoing what a build or an import made, from its journal entry or its tags alone.
 //!
 //! Nothing is deleted that does not carry the token of its create, whatever id the journal has; and nothing that says that
 //! it is kept.
@@ -73,15 +73,20 @@ fn which<'a>(resource: &'a Resource, ids: &'a [String]) -> Which<'a> {
 /// The tags of something that an id led to, if they are those of its create and it is not kept.
 fn require_ours(resource: &Resource, list: &[Tag]) -> Result<()> {
     let all = tags(list);
-    if all.get(tag::TOKEN) != Some(&resource.token) {
-        let message = format!("{resource} does not carry the tag {}={}: it is not ours", tag::TOKEN, resource.token);
-        return Err(Error::new(ErrorKind::PermissionDenied, message));
-    }
+    require_token(resource, &all)?;
     if all.get(tag::STATE).map(String::as_str) == Some(State::Kept.as_str()) {
         let message = format!("{resource} is tagged {}={}: it is not to be deleted", tag::STATE, State::Kept.as_str());
         return Err(Error::new(ErrorKind::Conflict, message));
     }
     Ok(())
+}
+
+fn require_token(resource: &Resource, tags: &BTreeMap<String, String>) -> Result<()> {
+    if tags.get(tag::TOKEN) == Some(&resource.token) {
+        return Ok(());
+    }
+    let message = format!("{resource} does not carry the tag {}={}: it is not ours", tag::TOKEN, resource.token);
+    Err(Error::new(ErrorKind::PermissionDenied, message))
 }
 
 /// Terminates an instance; its volumes and its interface go with it. A volume that was not yet attached does not, so that
@@ -200,9 +205,13 @@ pub(crate) async fn undo_image(cx: &Context, region: &Region, resource: &Resourc
     Ok(if open { look_again() } else { Undone::Gone })
 }
 
-/// Snapshots that lost their image.
-async fn undo_snapshot(region: &Region, resource: &Resource) -> Result<Undone> {
-    let snapshots = list::snapshots(region, Which::Token(&resource.token)).await?;
+/// Deletes the snapshots of a create: the one of an import, or those of a build that lost their image.
+pub(crate) async fn undo_snapshot(region: &Region, resource: &Resource) -> Result<Undone> {
+    let mut snapshots = list::snapshots(region, Which::Token(&resource.token)).await?;
+    let named = |snapshot: &Snapshot| snapshot.snapshot_id() == resource.id.as_deref();
+    if let Some(id) = resource.id.clone().filter(|_| !snapshots.iter().any(named)) {
+        snapshots.extend(list::snapshots(region, Which::Ids(&[id])).await?);
+    }
     if snapshots.is_empty() {
         return Ok(Undone::Absent);
     }
@@ -235,19 +244,31 @@ fn busy(answer: Result<()>) -> Result<bool> {
     }
 }
 
-/// Retags an image and all its snapshots. What is kept for good loses its expiry last: a state that says so is what every
-/// cleanup looks at first.
+/// Retags an image and the snapshots that came with it.
 pub(crate) async fn keep_image(region: &Region, resource: &Resource, keep: &Keep) -> Result<()> {
     let ImageParts { images, snapshots } = ImageParts::of(region, resource).await?;
-    let Some(image) = images.first() else {
-        return Err(Error::new(ErrorKind::NotFound, format!("{resource} is not there to be kept")));
-    };
-    if tags(image.tags()).get(tag::TOKEN) != Some(&resource.token) {
-        let message = format!("{resource} does not carry the tag {}={}: it is not ours", tag::TOKEN, resource.token);
-        return Err(Error::new(ErrorKind::PermissionDenied, message));
-    }
+    let image = images.first().ok_or_else(|| missing(resource))?;
+    require_token(resource, &tags(image.tags()))?;
     let ids = images.iter().filter_map(Image::image_id).chain(snapshots.iter().filter_map(Snapshot::snapshot_id));
-    let ids: Vec<String> = ids.map(str::to_owned).collect();
+    retag(region, ids.map(str::to_owned).collect(), keep).await
+}
+
+/// Retags the snapshot of an import.
+pub(crate) async fn keep_snapshot(region: &Region, resource: &Resource, keep: &Keep) -> Result<()> {
+    let found = list::snapshots(region, Which::Token(&resource.token)).await?;
+    let ids: Vec<String> = found.into_iter().filter_map(|snapshot| snapshot.snapshot_id).collect();
+    if ids.is_empty() {
+        return Err(missing(resource));
+    }
+    retag(region, ids, keep).await
+}
+
+fn missing(resource: &Resource) -> Error {
+    Error::new(ErrorKind::NotFound, format!("{resource} is not there to be kept"))
+}
+
+/// What is kept for good loses its expiry last: a state that says so is what every cleanup looks at first.
+async fn retag(region: &Region, ids: Vec<String>, keep: &Keep) -> Result<()> {
     let mut kept = BTreeMap::from([(tag::STATE.to_owned(), keep.state.as_str().to_owned())]);
     if let Some(at) = keep.expires_at {
         kept.insert(tag::EXPIRES.to_owned(), at.as_millis().to_string());

@@ -225,7 +225,10 @@ impl Pipeline<Ready> {
     /// Who undoes what this pipeline creates: give it to [`recover`](crate::recover()) after a crash.
     pub fn undoers(&self) -> Undoers {
         let builder: Arc<dyn Undo> = Arc::clone(&self.state.builder) as Arc<dyn Undo>;
-        let importers = self.definition.importers.iter().map(|importer| Arc::clone(importer) as Arc<dyn Undo>);
+        let importers = self.definition.importers.iter().flat_map(|importer| {
+            let own: Arc<dyn Undo> = Arc::clone(importer) as Arc<dyn Undo>;
+            importer.helpers().into_iter().chain([own])
+        });
         let distributors = self.definition.distributors.iter().map(|d| Arc::clone(d) as Arc<dyn Undo>);
         importers.chain(distributors).fold(Undoers::new().with(builder), Undoers::with)
     }

@@ -42,6 +42,8 @@ pub(crate) struct Snapshot {
     pub(crate) ready_at: Timestamp,
     /// `None` while it is still being captured or written.
     pub(crate) content: Option<Content>,
+    /// Of one that is written block by block: when it fails unless another block comes.
+    pub(crate) idle_until: Option<Timestamp>,
     /// Why it could not be made.
     pub(crate) failed: Option<String>,
     pub(crate) sharing: Sharing,
@@ -63,6 +65,7 @@ impl Snapshot {
             started: now,
             ready_at,
             content: None,
+            idle_until: None,
             failed: None,
             sharing: Sharing::default(),
             owner_alias: None,
@@ -75,6 +78,7 @@ impl Snapshot {
         match (&self.failed, &self.content) {
             (Some(_), _) => "error",
             (None, Some(_)) if self.ready_at <= now => "completed",
+            (None, None) if self.idle_until.is_some_and(|until| until < now) => "error",
             _ => "pending",
         }
     }
