@@ -2,8 +2,9 @@
 
 use crate::options::Options;
 use image_aws::{
-    ClientProvider, SystemsManager,
-    ec2::{AmiBuilder, AmiSource, Ec2, Volume},
+    FromEnv, Place, SystemsManager,
+    distribute::{self, AmiDistributor, Target},
+    ec2::{self, AmiBuilder, AmiSource, Ec2, Volume},
 };
 use image_core::{
     Error, Layer, Pipeline, Result, Revision, ValidationStage,
@@ -11,24 +12,55 @@ use image_core::{
     validate::Sealed,
 };
 use image_test::{GossValidator, gossfile::Loader, hygiene};
-use std::{path::PathBuf, sync::Arc};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Where the files of the image are.
 fn files(name: &str) -> PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden_ami").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden_ami").join(name)
+}
+
+/// What needs the cloud.
+#[derive(Debug)]
+pub(crate) struct Plugins {
+    builder: AmiBuilder,
+    distributor: AmiDistributor,
+    account: String,
+}
+
+impl Plugins {
+    pub(crate) fn new(options: &Options, provider: FromEnv) -> Result<Self> {
+        let provider = Arc::new(provider);
+        let ec2 = Ec2::new(Arc::clone(&provider));
+        let builder = builder(options, &ec2, SystemsManager::new(provider))?;
+        Ok(Self { builder, distributor: distributor(options, &ec2)?, account: options.account.clone() })
+    }
+
+    /// The IAM policies that allow what they do, and nothing else.
+    pub(crate) fn policies(&self) -> BTreeMap<&'static str, Value> {
+        BTreeMap::from([
+            ("builder", ec2::iam_policy(&self.builder)),
+            ("distributor", distribute::iam_policy(&self.distributor, &self.account)),
+        ])
+    }
 }
 
 /// Two layers, built on instances that nothing reaches from outside, tested before and after a boot, and copied.
-pub(crate) fn pipeline(builder: AmiBuilder, revision: Option<Revision>) -> Result<Pipeline> {
+pub(crate) fn pipeline(plugins: Plugins, revision: Option<Revision>) -> Result<Pipeline> {
     let seal = Seal::new();
     let mut pipeline = Pipeline::new("golden-ami")
-        .builder(builder)
+        .builder(plugins.builder)
         .revision(revision)
         .layer(base_os())
         .layer(application())
         .validator(Sealed::by(&seal))
         .seal(seal)
-        .without_scan("the workspace has no scanner yet");
+        .without_scan("the workspace has no scanner yet")
+        .distributor(plugins.distributor);
     for validator in checks()? {
         pipeline = pipeline.validator(validator);
     }
@@ -36,17 +68,35 @@ pub(crate) fn pipeline(builder: AmiBuilder, revision: Option<Revision>) -> Resul
 }
 
 /// Instances in private subnets, reached by Systems Manager.
-pub(crate) fn builder(options: &Options, provider: &Arc<dyn ClientProvider>) -> Result<AmiBuilder> {
+fn builder(options: &Options, ec2: &Ec2, connect: SystemsManager) -> Result<AmiBuilder> {
     let source = match options.source.starts_with('/') {
         true => AmiSource::parameter(&*options.source),
         false => AmiSource::id(&*options.source),
     };
-    let ec2 = Ec2::new(Arc::clone(provider));
-    Ok(AmiBuilder::new(&ec2, options.home()?, source, SystemsManager::new(Arc::clone(provider)))
+    let builder = AmiBuilder::new(ec2, options.home()?, source, connect)
         .candidates(options.instance_types.clone(), &options.subnets)
         .instance_profile(&*options.instance_profile)
-        .root_volume(Volume::new().gib(8))
-        .without_encryption())
+        .root_volume(Volume::new().gib(8));
+    Ok(match &options.kms_key {
+        Some(key) => builder.kms_key(key),
+        // What is encrypted by the account's default key cannot be shared.
+        None if !options.share_with.is_empty() => builder.without_encryption(),
+        None => builder,
+    })
+}
+
+/// A copy in each region, shared, and a parameter that points to it.
+fn distributor(options: &Options, ec2: &Ec2) -> Result<AmiDistributor> {
+    let mut distributor = AmiDistributor::new(ec2, options.home()?);
+    for region in std::iter::once(&options.region).chain(&options.copy_to) {
+        let mut target = Target::new(Place::new(&*options.account, &**region)?).parameter(&*options.parameter);
+        if let Some(key) = options.kms_key.as_ref().filter(|_| *region != options.region) {
+            target = target.kms_key(key);
+        }
+        let share = |target: Target, account: &String| target.share_with_account(account);
+        distributor = distributor.target(options.share_with.iter().fold(target, share));
+    }
+    Ok(distributor)
 }
 
 fn base_os() -> Layer {

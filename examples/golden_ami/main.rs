@@ -13,7 +13,8 @@ use examples::{
     program::{Sinks, cancel_on_ctrl_c, recover},
     say,
 };
-use image_aws::{ClientProvider, FromEnv};
+use image::Plugins;
+use image_aws::FromEnv;
 use image_core::{Context, ErrorKind, FileStore, Pipeline, Result, Revision};
 use options::{Action, Options};
 use std::{process::ExitCode, sync::Arc, time::Instant};
@@ -31,8 +32,7 @@ async fn main() -> ExitCode {
         say(options::USAGE);
         return ExitCode::SUCCESS;
     }
-    let ended =
-        if options.simulate { simulated(&mut options).await } else { golden_ami(&options, FromEnv::new()).await };
+    let ended = if options.simulate { simulated(&mut options).await } else { real(&options).await };
     ended.unwrap_or_else(|e| {
         say(&format!("golden_ami: {}", e.chain()));
         ExitCode::from(if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) { 2 } else { 1 })
@@ -41,20 +41,26 @@ async fn main() -> ExitCode {
 
 async fn simulated(options: &mut Options) -> Result<ExitCode> {
     let cloud = simulate::Cloud::start(options).await?;
-    let ended = golden_ami(options, cloud.provider()).await;
+    let plugins = Plugins::new(options, cloud.provider())?;
+    for (name, policy) in plugins.policies() {
+        cloud.enforce(name, &policy)?;
+    }
+    let ended = golden_ami(options, plugins).await;
     summary::simulation(&cloud);
     cloud.end().await?;
     ended
 }
 
-async fn golden_ami(options: &Options, provider: impl ClientProvider) -> Result<ExitCode> {
-    let provider: Arc<dyn ClientProvider> = Arc::new(provider);
-    let builder = image::builder(options, &provider)?;
+async fn real(options: &Options) -> Result<ExitCode> {
+    golden_ami(options, Plugins::new(options, FromEnv::new())?).await
+}
+
+async fn golden_ami(options: &Options, plugins: Plugins) -> Result<ExitCode> {
     if options.action == Action::Policy {
-        return summary::policy(&builder);
+        return summary::print(&plugins.policies());
     }
     let revision = Revision::of_git(env!("CARGO_MANIFEST_DIR")).await;
-    let pipeline = image::pipeline(builder, revision)?;
+    let pipeline = image::pipeline(plugins, revision)?;
     let journals = Arc::new(FileStore::open(options.directory.join("journals"))?);
     let sinks = Sinks::open(&options.directory.join("logs"), options.json)?;
 

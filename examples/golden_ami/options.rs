@@ -16,6 +16,8 @@ usage: cargo run -p examples --bin golden_ami -- --simulate [options]
   --source <ami|parameter>   what to start from: an id, or a parameter of Systems Manager that begins with /
                              (default: Canonical's Ubuntu 24.04)
   --copy-to <region>         may be repeated (default: ap-northeast-1 and eu-central-1)
+  --kms-key <key>            encrypts by alias/NAME, which every region must have; unless it is given, images that are
+                             shared are not encrypted, and others by the account's default key
   --share-with <account>     lets an account launch the images; may be repeated
   --parameter <name>         points to the image in every region (default: /golden/example)
   --dir <directory>          where journals, logs and reports are kept (default: target/golden-ami)
@@ -40,6 +42,7 @@ pub(crate) struct Options {
     pub(crate) instance_profile: String,
     pub(crate) source: String,
     pub(crate) copy_to: Vec<String>,
+    pub(crate) kms_key: Option<String>,
     pub(crate) share_with: Vec<String>,
     pub(crate) parameter: String,
     pub(crate) directory: PathBuf,
@@ -70,6 +73,7 @@ impl Default for Options {
             instance_profile: String::new(),
             source: UBUNTU.into(),
             copy_to: vec![],
+            kms_key: None,
             share_with: vec![],
             parameter: "/golden/example".into(),
             directory: "target/golden-ami".into(),
@@ -98,6 +102,7 @@ impl Options {
                 Long("instance-profile") => options.instance_profile = value(&mut parser)?,
                 Long("source") => options.source = value(&mut parser)?,
                 Long("copy-to") => options.copy_to.push(value(&mut parser)?),
+                Long("kms-key") => options.kms_key = Some(value(&mut parser)?),
                 Long("share-with") => options.share_with.push(value(&mut parser)?),
                 Long("parameter") => options.parameter = value(&mut parser)?,
                 Long("dir") => options.directory = value(&mut parser)?.into(),

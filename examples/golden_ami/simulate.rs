@@ -9,11 +9,16 @@ use image_local::{
     debian::{Suite, bootstrap, pin},
     sandbox::{Network, Privilege},
 };
-use image_sim::{Sandboxes, SeedImage, Simulator, Timings};
+use image_sim::{
+    Sandboxes, SeedImage, Simulator, Timings,
+    iam::{Policy, Principal, UnusedAction},
+};
 use std::{fs, path::Path};
 
 /// Who builds, and who is given the images.
 const ACCOUNT: &str = "111122223333";
+/// The access key of the first account, and its secret.
+const KEY: &str = "test";
 const FRIEND: &str = "444455556666";
 const PROFILE: &str = "image-builder";
 const SUITE: &str = "bookworm";
@@ -36,6 +41,10 @@ impl Cloud {
         }
         let trees = options.directory.join("instances");
         let sandboxes = Sandboxes::new(&trees, Network::Host).await?;
+        // A simulated cloud ends with its process: what an earlier one had is gone, and its journals speak of nothing.
+        sandboxes.remove().await?;
+        options.directory = options.directory.join("simulated");
+        forget(&options.directory.join("journals"))?;
         let archive = fs::File::open(&base).map_err(|e| Error::io("open", &base, e))?;
         let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
         let source =
@@ -60,7 +69,26 @@ impl Cloud {
 
     /// Clients of the cloud.
     pub(crate) fn provider(&self) -> FromEnv {
-        FromEnv::new().endpoint(self.simulator.endpoint()).access_key("test", Secret::new("test"))
+        FromEnv::new().endpoint(self.simulator.endpoint()).access_key(KEY, Secret::new(KEY))
+    }
+
+    /// From now on denies what a policy does not allow.
+    pub(crate) fn enforce(&self, name: &str, policy: &serde_json::Value) -> Result<()> {
+        let refused = |e: String| Error::new(ErrorKind::InvalidInput, format!("the policy {name} cannot be used: {e}"));
+        let policy = Policy::from_json(policy).map_err(|e| refused(e.to_string()))?;
+        let principal = Principal::AccessKey(KEY.into());
+        self.simulator.attach_policy(&principal, name, policy).map_err(|e| refused(e.to_string()))
+    }
+
+    /// Calls that the policy denied, each with its resource, and actions that it allows and nobody needed.
+    pub(crate) fn policy_in_use(&self) -> (Vec<String>, Vec<String>) {
+        let denied = self.simulator.denied_calls();
+        let denied = denied.iter().map(|call| format!("{} on {}", call.action, call.resource)).collect();
+        let unused = self.simulator.unused_actions();
+        let why = |simulated| if simulated { "" } else { " (not simulated)" };
+        let line =
+            |action: &UnusedAction| format!("{} of {}{}", action.action, action.statement, why(action.simulated));
+        (denied, unused.iter().map(line).collect())
     }
 
     /// What is in the cloud that was not there from the start.
@@ -78,6 +106,13 @@ impl Cloud {
     pub(crate) async fn end(self) -> Result<()> {
         drop(self.simulator);
         Ok(self.sandboxes.remove().await?)
+    }
+}
+
+fn forget(journals: &Path) -> Result<()> {
+    match fs::remove_dir_all(journals) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", journals, e)),
+        _ => Ok(()),
     }
 }
 

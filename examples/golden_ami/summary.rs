@@ -2,9 +2,10 @@
 
 use crate::simulate::Cloud;
 use examples::{program::Sinks, say, summary};
-use image_aws::ec2::{AmiBuilder, iam_policy};
 use image_core::{Context, Error, MemoryStore, Outcome, Pipeline, ReapOutcome, Result, RunReport, reap};
+use serde_json::Value;
 use std::{
+    collections::BTreeMap,
     fs,
     io::Write,
     path::{Path, PathBuf},
@@ -46,6 +47,11 @@ pub(crate) fn write(report: &RunReport, directory: &Path) -> Result<PathBuf> {
 pub(crate) fn simulation(cloud: &Cloud) {
     say(&format!("\nthe simulated cloud answered {} calls, and is left with:", cloud.calls()));
     cloud.left().iter().for_each(|thing| say(&format!("  {thing}")));
+    let (denied, unused) = cloud.policy_in_use();
+    say(&format!("calls that the policy denied: {}", denied.len()));
+    denied.iter().for_each(|call| say(&format!("  {call}")));
+    say(&format!("actions that the policy allows and this run did not need: {}", unused.len()));
+    unused.iter().for_each(|action| say(&format!("  {action}")));
 }
 
 /// Deletes what expired, by tags alone, and says what else of ours is there.
@@ -61,10 +67,9 @@ pub(crate) async fn sweep(pipeline: &Pipeline, sinks: &Sinks) -> Result<bool> {
     Ok(clean)
 }
 
-/// Prints the policy that a run needs.
-pub(crate) fn policy(builder: &AmiBuilder) -> Result<ExitCode> {
-    let policy = iam_policy(builder);
-    let text = serde_json::to_string_pretty(&policy).map_err(|e| Error::bug(format!("a policy is no JSON: {e}")))?;
+/// Prints the policies that a run needs.
+pub(crate) fn print(policies: &BTreeMap<&str, Value>) -> Result<ExitCode> {
+    let text = serde_json::to_string_pretty(policies).map_err(|e| Error::bug(format!("a policy is no JSON: {e}")))?;
     writeln!(std::io::stdout(), "{text}").map_err(|e| Error::io("write", "standard output", e))?;
     Ok(ExitCode::SUCCESS)
 }
