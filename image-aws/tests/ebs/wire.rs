@@ -37,6 +37,8 @@ pub(crate) enum Mangle {
     Blocks,
     /// Every snapshot is shown as one that failed.
     Snapshots,
+    /// Images are shown to be without ENA.
+    Images,
 }
 
 /// A simulator in this process. Clones are the same.
@@ -104,6 +106,10 @@ impl Wire {
             let text = String::from_utf8(body.to_vec()).unwrap();
             let failed = "<status>error</status><statusMessage>a block was lost</statusMessage>";
             body = text.replace("<status>completed</status>", failed).into();
+        }
+        if self.mangles(Mangle::Images) {
+            let text = String::from_utf8(body.to_vec()).unwrap();
+            body = text.replace("<enaSupport>true</enaSupport>", "<enaSupport>false</enaSupport>").into();
         }
         Some((status, body, headers))
     }
