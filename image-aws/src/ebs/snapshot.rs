@@ -7,7 +7,12 @@ use super::{
     tags_of,
 };
 use crate::{
-    ec2::{client::Region, create::{again, nameless}, kind::Ec2Kind, state::LastSeen},
+    ec2::{
+        client::Region,
+        create::{again, nameless},
+        kind::Ec2Kind,
+        state::LastSeen,
+    },
     error::{is_refusal, sdk_error},
 };
 use aws_sdk_ebs::types::{ChecksumAggregationMethod, ChecksumAlgorithm, Tag};
