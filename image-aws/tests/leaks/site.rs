@@ -18,7 +18,7 @@ use image_core::{
     Capabilities, Context, FileStore, JournalStore, Layer, Machine, MachineInfo, Pipeline, Platform, Ready, Recovered,
     Result, async_trait, recover,
 };
-use image_sim::{SeedImage, Simulator};
+use image_sim::{EventualConsistency, SeedImage, Simulator};
 use std::{path::PathBuf, sync::Arc};
 
 /// Who builds.
@@ -34,6 +34,9 @@ pub(crate) const OTHER: &str = "444455556666/us-west-2";
 pub(crate) const POINTER: &str = "/golden/web";
 /// The only run of a site.
 pub(crate) const RUN: &str = "run-1";
+
+/// What is new is not seen at once.
+const LAG: EventualConsistency = EventualConsistency::reads(2);
 
 /// The images that a run keeps, and the values: who may launch each and copy its snapshot, and what points to it.
 pub(crate) const IMAGES: usize = 3;
@@ -96,7 +99,7 @@ pub(crate) struct Site {
 impl Site {
     /// In one of the places something points to the image of last week.
     pub(crate) async fn new() -> Self {
-        let builder = Simulator::builder().account(ACCOUNT).account(CUSTOMER).image(seed());
+        let builder = Simulator::builder().account(ACCOUNT).account(CUSTOMER).image(seed()).consistency(LAG);
         let simulator = SOCKETS.spawn(builder.start()).await.unwrap().unwrap();
         let mut site = Self { simulator, directory: tempfile::tempdir().unwrap(), setup: 0 };
         let call = site.ssm(FAR).await.put_parameter().name(POINTER).value(Self::old_image());
