@@ -73,7 +73,14 @@ pub(crate) async fn write(region: &Region, name: &str, from: &Value, to: &Value)
         let call = client.put_parameter().name(name).value(text).data_type(data_type);
         call.r#type(ParameterType::String).overwrite(!from.is_null()).send()
     };
-    again("ssm:PutParameter", &region.place, call).await.map(drop)
+    match again("ssm:PutParameter", &region.place, call).await {
+        // A first call whose reply was lost has made it. Where it is not seen yet, whoever reads it back waits for it.
+        Err(CreateError::Unclear(e)) if e.kind() == ErrorKind::AlreadyExists => {
+            let now = read(region, name).await?;
+            if now.is_null() || now == *to { Ok(()) } else { Err(CreateError::Unclear(e)) }
+        }
+        done => done.map(drop),
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::{
     AmiDistributor,
+    kind::SETTLE,
     target::{Encryption, Target},
 };
 use crate::{
@@ -13,7 +14,10 @@ use crate::{
     },
 };
 use aws_sdk_ec2::types::{Image as Ec2Image, ImageState, Snapshot};
-use image_core::{ApprovedImage, Context, Error, ErrorKind, Fingerprint, Image, ImageKind, Result};
+use image_core::{
+    ApprovedImage, Context, Error, ErrorKind, Fingerprint, Image, ImageKind, Result,
+    wait::{self, Poll, WaitPolicy},
+};
 use std::collections::BTreeMap;
 
 /// An image with its snapshots.
@@ -26,16 +30,27 @@ pub(crate) struct AmiWithSnapshots {
 }
 
 impl AmiWithSnapshots {
-    /// Asks EC2; `None` where there is no such image.
-    pub(crate) async fn describe(region: &Region, id: &str) -> Result<Option<Self>> {
-        let image = list::images(region, Which::Ids(&[id.to_owned()])).await?.into_iter().next();
-        let Some(image) = image else { return Ok(None) };
-        let devices = ami::snapshots(&image);
-        let ids: Vec<String> = devices.values().cloned().collect();
-        let found = list::snapshots(region, Which::Ids(&ids)).await?;
-        let by_id: BTreeMap<_, _> = found.into_iter().filter_map(|s| Some((s.snapshot_id.clone()?, s))).collect();
-        let snapshots = devices.into_iter().filter_map(|(device, id)| Some((device, by_id.get(&id)?.clone())));
-        Ok(Some(Self { id: id.to_owned(), snapshots: snapshots.collect(), image }))
+    /// Asks EC2, again until it shows every snapshot: reads lag behind, and one that is passed over is neither shared nor
+    /// found to be encrypted. `None` where there is no such image.
+    ///
+    /// # Errors
+    /// `TimedOut` when a snapshot does not come to be seen; EC2's own.
+    pub(crate) async fn describe(cx: &Context, region: &Region, id: &str) -> Result<Option<Self>> {
+        let what = format!("image {id} in {} with its snapshots", region.place);
+        wait::until(cx, WaitPolicy::new(SETTLE), &what, || async move {
+            let image = cx.race(list::images(region, Which::Ids(&[id.to_owned()]))).await?.into_iter().next();
+            let Some(image) = image else { return Ok(Poll::Ready(None)) };
+            let devices = ami::snapshots(&image);
+            let ids: Vec<String> = devices.values().cloned().collect();
+            let found = cx.race(list::snapshots(region, Which::Ids(&ids))).await?;
+            let by_id: BTreeMap<_, _> = found.into_iter().filter_map(|s| Some((s.snapshot_id.clone()?, s))).collect();
+            let snapshot = |(device, id): (String, String)| Some((device, by_id.get(&id)?.clone()));
+            Ok(match devices.into_iter().map(snapshot).collect() {
+                Some(snapshots) => Poll::Ready(Some(Self { id: id.to_owned(), image, snapshots })),
+                None => Poll::Pending(format!("{} of {} snapshots are visible", by_id.len(), ids.len())),
+            })
+        })
+        .await
     }
 
     /// Whether any of its snapshots is encrypted.
@@ -67,7 +82,7 @@ impl AmiDistributor {
             let message = format!("there is no image {id} of this account");
             Error::new(ErrorKind::NotFound, message).with_context("place", &self.source)
         };
-        let ami = cx.race(AmiWithSnapshots::describe(&region, id)).await?.ok_or_else(missing)?;
+        let ami = AmiWithSnapshots::describe(cx, &region, id).await?.ok_or_else(missing)?;
         if ami.image.state() != Some(&ImageState::Available) {
             let state = ami.image.state().map_or("unknown", ImageState::as_str);
             let message = format!("image {id} is {state}; only available images are distributed");

@@ -33,7 +33,7 @@ impl AmiDistributor {
                 target,
             };
             let (this, cx, id) = (self.clone(), cx.clone(), copy.id.clone());
-            let job = async move { cx.race(expected.mismatches(&this, &id)).await };
+            let job = async move { cx.race(expected.mismatches(&cx, &this, &id)).await };
             jobs.push((place, Box::pin(job)));
         }
         let found = tasks::all("verifying", self.at_once, Others::Finish, jobs).await?;
@@ -59,9 +59,9 @@ struct Expected {
 
 impl Expected {
     /// Every difference, each with the place and the copy.
-    async fn mismatches(&self, distributor: &AmiDistributor, id: &str) -> Result<Vec<String>> {
+    async fn mismatches(&self, cx: &Context, distributor: &AmiDistributor, id: &str) -> Result<Vec<String>> {
         let region = distributor.region(&self.target.place);
-        let Some(copy) = AmiWithSnapshots::describe(&region, id).await? else {
+        let Some(copy) = AmiWithSnapshots::describe(cx, &region, id).await? else {
             return Ok(vec![format!("{} {id}: it is not there", self.target.place)]);
         };
         let public = permission::of_image(&region, id).await?.is_some_and(|set| set.contains(permission::ALL));

@@ -109,6 +109,17 @@ async fn lost_replies_make_one_copy() {
 }
 
 #[tokio::test]
+async fn a_new_pointer_whose_reply_was_lost_is_ours() {
+    let rig = Rig::new().await;
+    let distributor = rig.distributor().target(Target::new(place(HOME)).parameter("/golden/web"));
+    let cx = rig.context(RUN, &distributor).await;
+    let (images, _) = rig.distribute(&cx, &distributor).await.unwrap();
+    rig.simulator.inject(Rule::new(Effect::ReplyLost).action("PutParameter").times(1));
+    assert_eq!(distributor.publish(&cx, &images).await.unwrap().len(), 1);
+    assert_eq!(rig.parameter(HOME, "/golden/web").await, Some(rig.image().id));
+}
+
+#[tokio::test]
 async fn one_region_of_three_fails_and_everything_is_undone() {
     let rig = Rig::new().await;
     // The first call is the dry run of the check.
