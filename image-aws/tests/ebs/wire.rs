@@ -37,7 +37,7 @@ pub(crate) enum Mangle {
     Blocks,
     /// Every snapshot is shown as one that failed.
     Snapshots,
-    /// Images are shown to be without ENA.
+    /// Every image is shown as one that failed.
     Images,
 }
 
@@ -109,7 +109,7 @@ impl Wire {
         }
         if self.mangles(Mangle::Images) {
             let text = String::from_utf8(body.to_vec()).unwrap();
-            body = text.replace("<enaSupport>true</enaSupport>", "<enaSupport>false</enaSupport>").into();
+            body = text.replace("<imageState>available</imageState>", "<imageState>failed</imageState>").into();
         }
         Some((status, body, headers))
     }

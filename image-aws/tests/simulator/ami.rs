@@ -39,7 +39,7 @@ impl Rig for AmiRig {
         vec![SECRET.into()]
     }
     fn limits(&self) -> Limits {
-        Limits::sampled(5, Duration::from_secs(300))
+        Limits::sampled(2, Duration::from_secs(300))
     }
 }
 
