@@ -54,8 +54,8 @@ impl Order {
 
 /// The body of the test `build_in_a_process`: builds as ordered.
 pub(crate) fn obey() {
-    let Ok(order) = std::env::var(ORDER) else { return };
-    let order: Order = serde_json::from_str(&order).unwrap();
+    let Some(order) = std::env::var_os(ORDER) else { return };
+    let order: Order = serde_json::from_str(order.to_str().unwrap()).unwrap();
     crate::tally::runtime().block_on(async move {
         let (entries, replies) = match order.death {
             Some(Death::Entry(n)) => (Some(n), None),

@@ -30,7 +30,7 @@ pub(crate) fn runtime() -> Runtime {
 
 /// Of the moments of a case all, where the environment says `LEAKS=all`, or every n-th.
 pub(crate) fn sampled<M>(moments: impl IntoIterator<Item = M>, every: usize) -> Vec<M> {
-    let all = std::env::var("LEAKS").is_ok_and(|which| which == "all");
+    let all = std::env::var_os("LEAKS").is_some_and(|which| which == "all");
     moments.into_iter().step_by(if all { 1 } else { every }).collect()
 }
 

@@ -280,6 +280,29 @@ async fn a_parameter_counts_only_once_it_is_read_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_parameter_that_somebody_else_made_meanwhile_is_left_alone() {
+    let cloud = Cloud::with_image(false);
+    cloud.fault("us-east-1", "PutParameter", Fault::Refused("InternalServerError", 500), 1);
+    let distributor = new(&cloud).target(Target::new(place(HOME)).parameter("/golden/new"));
+    let cx = context(&distributor).await;
+    let theirs = || {
+        let mut state = cloud.lock();
+        let parameters = &mut state.home(&place(HOME)).parameters;
+        let other = parameters["/golden/old"].clone();
+        parameters.insert("/golden/new".into(), other.clone());
+        other.value
+    };
+    let images = [image()];
+    let (published, value) = tokio::join!(distributor.publish(&cx, &images), async {
+        // Between the call that failed and the next one.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        theirs()
+    });
+    assert_eq!(published.unwrap_err().kind(), ErrorKind::AlreadyExists);
+    assert_eq!(cloud.lock().home(&place(HOME)).parameters["/golden/new"].value, value);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_launch_template_gets_one_version_based_on_the_default() {
     let cloud = Cloud::with_image(false);
     cloud.fault("us-east-1", "CreateLaunchTemplateVersion", Fault::Lost, 1);
