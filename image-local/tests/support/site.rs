@@ -78,6 +78,7 @@ impl Site {
 
     /// Takes up what is published for good by its tags alone, for a run that lost its journal: it may have died after its
     /// commit, and the pointer may have moved by then, but only to what stays.
+    #[allow(dead_code, reason = "not every test program that has this file needs it")]
     pub(crate) fn adopt_published(&self, kept: &mut Kept) {
         let published = self.root.join("store").join(NAME);
         let latest = fs::read_link(published.join("latest")).ok();
