@@ -6,7 +6,14 @@ use image_core::{
     Context, CreateError, CreateRequest, Created, Error, ErrorKind, JournalStore, MemoryStore, Scope, Undoers,
 };
 use serde_json::json;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::time::{Instant, sleep};
 
 #[tokio::test(start_paused = true)]
@@ -192,6 +199,102 @@ async fn dropping_the_handle_unwinds_at_any_moment() {
         at = if at < 120 { at + 3 } else { at * 11 / 10 };
     }
     assert_eq!(ends.len(), 2, "both before and after the commit: {ends:?}");
+}
+
+/// A release goes on when its run is cancelled, and the unwind may be done before it. The run has ended when both are.
+#[tokio::test(start_paused = true)]
+async fn the_journal_is_free_once_a_run_has_ended_that_was_cancelled_in_a_release() {
+    use image_core::{Launch, Launched, Provisioner, Resource, Undone, async_trait};
+    /// Whose first undo takes a minute, and any later one no time.
+    #[derive(Clone, Debug)]
+    struct Late(FakePlugin, Arc<AtomicBool>);
+    #[async_trait]
+    impl image_core::Undo for Late {
+        fn owner(&self) -> &str {
+            self.0.owner()
+        }
+        fn scopes(&self) -> Vec<Scope> {
+            self.0.scopes()
+        }
+        async fn identity(&self, cx: &Context, scope: &Scope) -> image_core::Result<Scope> {
+            self.0.identity(cx, scope).await
+        }
+        async fn undo(&self, cx: &Context, created: &Resource) -> image_core::Result<Undone> {
+            if !self.1.swap(true, Ordering::SeqCst) {
+                sleep(Duration::from_secs(60)).await;
+            }
+            self.0.undo(cx, created).await
+        }
+        async fn restore(&self, cx: &Context, changed: &Resource) -> image_core::Result<Undone> {
+            self.0.restore(cx, changed).await
+        }
+        async fn keep(&self, cx: &Context, created: &Resource, keep: &image_core::Keep) -> image_core::Result<()> {
+            self.0.keep(cx, created, keep).await
+        }
+        async fn find(&self, cx: &Context, query: &image_core::Query) -> image_core::Result<Vec<image_core::Found>> {
+            self.0.find(cx, query).await
+        }
+    }
+    #[async_trait]
+    impl image_core::Builder for Late {
+        fn capabilities(&self) -> image_core::Capabilities {
+            image_core::Builder::capabilities(&self.0)
+        }
+        async fn check(&self, cx: &Context, spec: &image_core::BuildSpec) -> image_core::Result<image_core::Checked> {
+            image_core::Builder::check(&self.0, cx, spec).await
+        }
+        async fn lookup(
+            &self,
+            cx: &Context,
+            checked: &image_core::Checked,
+            fingerprint: &image_core::Fingerprint,
+        ) -> image_core::Result<Option<image_core::Cached>> {
+            self.0.lookup(cx, checked, fingerprint).await
+        }
+        async fn launch(&self, cx: &Context, launch: Launch<'_>) -> image_core::Result<Launched> {
+            self.0.launch(cx, launch).await
+        }
+        async fn capture(
+            &self,
+            cx: &Context,
+            handle: image_core::Handle,
+            capture: image_core::Capture<'_>,
+        ) -> image_core::Result<image_core::Captured> {
+            self.0.capture(cx, handle, capture).await
+        }
+        async fn boot(&self, cx: &Context, image: &image_core::Image) -> image_core::Result<Launched> {
+            image_core::Builder::boot(&self.0, cx, image).await
+        }
+    }
+    /// Releases something of its own.
+    #[derive(Debug)]
+    struct Releases(FakePlugin);
+    #[async_trait]
+    impl Provisioner for Releases {
+        fn id(&self) -> &str {
+            "releases"
+        }
+        async fn fingerprint(&self, _: &Context) -> image_core::Result<Option<image_core::Fingerprint>> {
+            Ok(None)
+        }
+        async fn provision(&self, cx: &Context, _: &dyn image_core::Machine) -> image_core::Result<()> {
+            self.0.create(cx, "key", &[], "").await?.release().await
+        }
+    }
+    let (cloud, store) = (FakeCloud::default().prompt(), MemoryStore::default());
+    let plugin = FakePlugin::new(&cloud);
+    let layer = image_core::Layer::new("base").provision(Releases(plugin.clone()));
+    let pipeline = crate::support::gates().layer(layer).builder(Late(plugin, Arc::default()));
+    let handle = pipeline.start(&context(&store).await);
+    while calls(&cloud, "create key").is_empty() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    sleep(Duration::from_secs(1)).await;
+    handle.cancel();
+    let error = handle.wait().await.unwrap_err();
+    assert!(error.leftovers.is_empty() && cloud.ids().is_empty(), "{error:?}");
+    drop(error);
+    assert!(store.claim(RUN).await.is_ok(), "somebody still writes");
 }
 
 /// A task that a plugin left behind cannot create anything while the run unwinds: nobody would undo it.

@@ -54,6 +54,8 @@ pub(crate) struct Run {
     ledger: Mutex<Ledger>,
     undoers: OnceLock<Undoers>,
     tracker: TaskTracker,
+    /// Undoing goes on after its caller has gone, and after the tracker was closed.
+    undoing: TaskTracker,
     closing: AtomicBool,
     creates: AtomicU64,
     pub(crate) polls: AtomicU64,

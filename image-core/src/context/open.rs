@@ -61,6 +61,7 @@ impl Context {
             ledger: ledger.into(),
             undoers: OnceLock::new(),
             tracker: TaskTracker::new(),
+            undoing: TaskTracker::new(),
             closing: false.into(),
             creates: 0.into(),
             polls: 0.into(),

@@ -61,6 +61,9 @@ impl Context {
             cx.warn(format!("the commit could not be finished: {}", e.chain()));
         }
         let stuck = cx.undo_open(None).await;
+        // A release that lost its caller may still be at work on what is gone by now. It writes, so the run is not over.
+        self.run.undoing.close();
+        self.run.undoing.wait().await;
         for Stuck { resource, reason } in &stuck {
             let record = Record::UndoFailed { token: resource.token.clone(), message: reason.clone() };
             // A journal that cannot be written is noted in the ledger, and shows in the leftovers.
@@ -80,8 +83,8 @@ impl Context {
         let (cx, only) = (self.shielded(self.run.unwind_for), only.map(str::to_owned));
         let only_again = only.clone();
         let passes = async move { cx.undo_passes(only.as_deref()).await };
-        // Not on the tracker: `close` may have closed it, and waits for creates only.
-        match tokio::spawn(passes).await {
+        // Not on the tracker: `close` waits for creates only, and before anything is undone.
+        match self.run.undoing.spawn(passes).await {
             Ok(stuck) => stuck,
             // Whatever ended the passes, what is open is not gone.
             Err(e) => {
